@@ -1,0 +1,242 @@
+//! How zocket reaches its peers: endpoints, links, listeners, and one file per scheme.
+//!
+//! A [`Transport`] turns an [`Endpoint`] into [`Link`]s, a connecting one at a time or a [`Listener`] for those
+//! who connect to us. It knows nothing of messages, handshakes or sockets; those are the business of its
+//! caller, who also retries, backs off and keeps time for handshakes. [`inproc`] is no transport: peers in one
+//! process share queues, and only need to find each other by name.
+//!
+//! | feature | scheme | what |
+//! |---|---|---|
+//! | `tcp` (default) | `tcp://` | `tcp::Tcp`: IPv4 and IPv6 |
+//! | `ipc` (default, unix) | `ipc://` | `ipc::Ipc`: Unix-domain sockets |
+//! | `contract` | | `contract`: the tests every transport passes |
+//!
+//! # The contract
+//!
+//! Every method is called from the control plane, seldom, so boxed futures cost nothing that matters. Methods
+//! that return a future do no I/O before it is polled, and are polled inside a tokio runtime whose I/O and
+//! timers are on. Nothing may block a thread for longer than a local file system or the kernel takes to answer.
+//!
+//! * **Descriptors run out** (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`): [`Listener::accept`] returns the error as
+//!   it is, and stays usable. The caller waits before it asks again, for asking at once would spin.
+//! * **One peer's trouble is its own.** An error that concerns one peer (it left before it was accepted, its
+//!   upgrade failed) never comes from `accept`, but from its [`Incoming`], or is passed over.
+//! * **Dropping gives back.** A dropped future abandons its attempt; a dropped listener closes, and its address
+//!   may be bound again; a dropped link closes. Links outlive the listener that accepted them.
+//! * **Errors name what was wrong** in their text, and are of the [`io::ErrorKind`] one would expect:
+//!   `AddrInUse`, `ConnectionRefused`, `NotFound`, `TimedOut`, `InvalidInput`.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod endpoint;
+pub mod inproc;
+#[cfg(all(feature = "ipc", unix))]
+pub mod ipc;
+mod options;
+#[cfg(feature = "tcp")]
+pub mod tcp;
+
+use std::fmt::Debug;
+use std::io;
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use options::{KeepAlive, LinkOptions};
+
+/// A future on the heap that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A way to reach peers. Has no state, or shares it: one value serves every socket of a context.
+///
+/// # Examples
+///
+/// A transport that lends another one a second name:
+///
+/// ```
+/// # #[cfg(feature = "tcp")] {
+/// use std::io;
+/// use zocket_transport::{
+///     BoxFuture, Endpoint, EndpointError, Link, LinkOptions, Listener, Purpose, Transport, tcp::Tcp,
+/// };
+///
+/// #[derive(Debug)]
+/// struct Lab(Tcp);
+///
+/// /// `lab://7` is port 5007 of this machine.
+/// fn real(endpoint: &Endpoint) -> Result<Endpoint, EndpointError> {
+///     let number = endpoint.address();
+///     match number.parse::<u16>() {
+///         Ok(number @ 0..=99) => Endpoint::new("tcp", format!("127.0.0.1:{}", 5000 + number)),
+///         _ => Err(EndpointError::address(endpoint, number, "not a number below 100")),
+///     }
+/// }
+///
+/// impl Transport for Lab {
+///     fn schemes(&self) -> &'static [&'static str] {
+///         &["lab"]
+///     }
+///     fn check(&self, endpoint: &Endpoint, _: Purpose) -> Result<(), EndpointError> {
+///         real(endpoint).map(drop)
+///     }
+///     fn connect(&self, to: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Link>> {
+///         match real(to) {
+///             Ok(to) => self.0.connect(&to, options),
+///             Err(error) => Box::pin(async { Err(error.into()) }),
+///         }
+///     }
+///     fn bind(&self, at: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Box<dyn Listener>>> {
+///         match real(at) {
+///             Ok(at) => self.0.bind(&at, options),
+///             Err(error) => Box::pin(async { Err(error.into()) }),
+///         }
+///     }
+/// }
+///
+/// let lab = Lab(Tcp::new());
+/// assert!(lab.check(&"lab://7".parse()?, Purpose::Connect).is_ok());
+/// assert!(lab.check(&"lab://700".parse()?, Purpose::Connect).is_err());
+/// # }
+/// # Ok::<(), zocket_transport::EndpointError>(())
+/// ```
+pub trait Transport: Debug + Send + Sync + 'static {
+    /// The schemes served, without `://`, in lower case. Called once, when the transport is registered, which
+    /// fails if another one serves a scheme of these already. Always the same answer.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Says whether an address is in order, before anything is created for it.
+    ///
+    /// Called by `bind` and `connect` of a socket, from any thread, with endpoints of the served schemes. Must
+    /// not do I/O: no names are looked up and no files touched. What passes may still fail later.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError::Address`], which names the part that is wrong and why.
+    fn check(&self, endpoint: &Endpoint, purpose: Purpose) -> Result<(), EndpointError>;
+
+    /// Opens one link to an address that passed [`check`](Self::check).
+    ///
+    /// Called for each attempt, from a connection's task; names are looked up anew each time. Must make one
+    /// attempt and not wait for a peer to appear: retrying is the caller's.
+    ///
+    /// # Errors
+    ///
+    /// Nobody is there (`ConnectionRefused`, `NotFound`), or
+    /// [`connect_timeout`](LinkOptions::connect_timeout) has passed (`TimedOut`), or what the system says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the attempt and closes what was opened.
+    fn connect(&self, to: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Link>>;
+
+    /// Reserves an address that passed [`check`](Self::check) and listens there.
+    ///
+    /// Called from a task of the runtime that will poll the listener. When the future resolves, peers can
+    /// connect. Must not take the address from another listener.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else listens there (`AddrInUse`), or what the system says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future frees the address.
+    fn bind(&self, at: &Endpoint, options: &LinkOptions)
+    -> BoxFuture<'static, io::Result<Box<dyn Listener>>>;
+}
+
+/// What an endpoint is about to be used for: some address forms fit only one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a third use of an address would concern every transport")]
+pub enum Purpose {
+    /// To listen there: wildcards and interface names are allowed.
+    Bind,
+    /// To reach a peer there.
+    Connect,
+}
+
+/// A bound address. Dropping it closes it and frees the address; its links live on.
+pub trait Listener: Debug + Send + 'static {
+    /// What was bound, with port 0 and wildcards replaced. A peer on this machine can connect to it. Never
+    /// changes; called at any time.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// Waits for the next peer. Called again and again by one task, which spawns each [`Incoming`].
+    ///
+    /// Must resolve as soon as the kernel has a peer. Anything that waits for that peer (TLS, an HTTP upgrade)
+    /// belongs into the `Incoming`, which the peer's own task awaits under the handshake time-out: so one slow
+    /// peer never delays the next.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor or memory was left for the peer. The listener goes on; back off before the next call.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it resolved, no peer is lost: the next call gets it.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
+}
+
+/// An accepted peer, on its way to a [`Link`]. Dropping it closes the connection.
+pub type Incoming = BoxFuture<'static, io::Result<Link>>;
+
+/// Ordered, reliable bytes both ways. `poll_shutdown` ends our direction alone: the peer reads its end, and we
+/// may go on reading.
+///
+/// Implemented by all types that can be it.
+pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin + ?Sized> Stream for T {}
+
+/// An open connection to one peer. Dropping it closes the connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Link {
+    /// What carries the bytes.
+    pub wire: Wire,
+    /// Our end. Where ends have no names of their own (`ipc`), the endpoint that was bound or connected to.
+    pub local: Endpoint,
+    /// The peer's end, or as in `local`.
+    pub peer: Endpoint,
+    /// What the system vouches for about the peer, if anything.
+    pub proof: Option<PeerProof>,
+}
+
+impl Link {
+    /// A link about whose peer nothing is proven.
+    #[must_use]
+    pub const fn new(wire: Wire, local: Endpoint, peer: Endpoint) -> Self {
+        Self { wire, local, peer, proof: None }
+    }
+
+    /// Adds what is proven about the peer, or nothing.
+    #[must_use]
+    pub fn with_proof(mut self, proof: impl Into<Option<PeerProof>>) -> Self {
+        self.proof = proof.into();
+        self
+    }
+}
+
+/// The kinds of connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Wire {
+    /// Ordered bytes: `tcp`, `ipc`.
+    Stream(Box<dyn Stream>),
+}
+
+/// What the operating system, not the peer itself, says about who the peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerProof {
+    /// A process on this machine (`SO_PEERCRED`, unix(7)), as it was when it connected or listened.
+    Process {
+        /// Effective user id.
+        user: u32,
+        /// Effective group id.
+        group: u32,
+        /// Process id, where the system tells. It may have been given to another process since.
+        process: Option<i32>,
+    },
+}

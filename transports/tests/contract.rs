@@ -1,0 +1,6 @@
+//! What the transports promise: the suite for all of them, and what only one of them does.
+
+mod endpoint;
+#[cfg(unix)]
+mod ipc;
+mod tcp;
