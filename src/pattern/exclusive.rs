@@ -1,0 +1,101 @@
+//! The only pipe: PAIR.
+//!
+//! The first pipe to be attached has the place until it is detached; on the connecting side that is before
+//! anybody answered. Others are refused at their handshake, when there is a peer to refuse.
+//!
+//! Source: RFC 31, "SHALL accept only one connection".
+
+use super::{Offer, Outbound, Outlets, Routed, Welcome};
+use crate::message::Message;
+use crate::pipe::PipeId;
+use crate::zmtp::PeerInfo;
+
+#[derive(Debug, Default)]
+pub(crate) struct Exclusive {
+    pipe: Option<PipeId>,
+}
+
+impl Exclusive {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Outbound for Exclusive {
+    fn attach(&mut self, pipe: PipeId) {
+        self.pipe.get_or_insert(pipe);
+    }
+
+    fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
+        // One that came too late has the place if the first has left since.
+        if *self.pipe.get_or_insert(pipe) == pipe { Welcome::Accept { name: None } } else { Welcome::Refuse }
+    }
+
+    fn lost(&mut self, _pipe: PipeId) -> Vec<Message> {
+        Vec::new()
+    }
+
+    fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
+        self.pipe.take_if(|only| *only == pipe);
+        Vec::new()
+    }
+
+    fn resume(&mut self, _pipe: PipeId) {}
+
+    #[inline]
+    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
+        let Some(pipe) = self.pipe else { return Routed::NoPeer };
+        match outlets.offer(pipe, &[], message) {
+            Offer::Taken => Routed::Sent,
+            Offer::Full => Routed::Blocked,
+            Offer::Gone => {
+                self.pipe = None;
+                Routed::NoPeer
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::fake::{FakeOutlets, peer, pipe};
+    use crate::zmtp::SocketKind;
+
+    #[test]
+    fn a_second_peer_is_refused_until_the_first_is_gone() {
+        let mut outlets = FakeOutlets::default();
+        let mut pair = Exclusive::new();
+        let info = peer(SocketKind::Pair, "");
+        pair.attach(pipe(0));
+        pair.attach(pipe(1));
+        assert_eq!(pair.identify(pipe(1), &info, &mut outlets), Welcome::Refuse);
+        assert_eq!(pair.identify(pipe(0), &info, &mut outlets), Welcome::Accept { name: None });
+        pair.lost(pipe(0));
+        assert_eq!(
+            pair.identify(pipe(1), &info, &mut outlets),
+            Welcome::Refuse,
+            "the first is dialling again"
+        );
+        pair.detach(pipe(1));
+        pair.detach(pipe(0));
+        pair.attach(pipe(2));
+        assert_eq!(pair.identify(pipe(2), &info, &mut outlets), Welcome::Accept { name: None });
+    }
+
+    #[test]
+    fn messages_wait_for_a_peer_that_is_being_dialled_and_for_room() {
+        let mut outlets = FakeOutlets::default();
+        let mut pair = Exclusive::new();
+        let mut message = Message::from("a");
+        assert_eq!(pair.route(&mut message, &mut outlets), Routed::NoPeer);
+        outlets.open(pipe(0), 1);
+        pair.attach(pipe(0));
+        assert_eq!(pair.route(&mut message, &mut outlets), Routed::Sent);
+        let mut message = Message::from("b");
+        assert_eq!(pair.route(&mut message, &mut outlets), Routed::Blocked);
+        outlets.close(pipe(0));
+        assert_eq!(pair.route(&mut message, &mut outlets), Routed::NoPeer);
+        assert_eq!(message, "b");
+    }
+}

@@ -1,0 +1,137 @@
+//! A socket made of two vectors: what the patterns' tests send to and receive from.
+
+use std::collections::VecDeque;
+
+use super::{Lanes, Offer, Outlets};
+use crate::message::{Frame, Message};
+use crate::pipe::PipeId;
+use crate::zmtp::{Command, PeerInfo, SocketKind};
+
+pub(crate) fn pipe(slot: u32) -> PipeId {
+    PipeId::new(slot, 0)
+}
+
+pub(crate) fn peer(kind: SocketKind, routing_id: &str) -> PeerInfo {
+    PeerInfo::for_test(kind, routing_id.as_bytes())
+}
+
+/// Pipes with a capacity each, and a log of what went where. A pipe that was never opened is `Gone`.
+#[derive(Debug, Default)]
+pub(crate) struct FakeOutlets {
+    pipes: Vec<(PipeId, Queue)>,
+    /// Messages in the order they were taken, prefix included.
+    pub(crate) log: Vec<(PipeId, Message)>,
+    pub(crate) commands: Vec<(PipeId, Command)>,
+    /// How often `offer` or `room` said `Full`.
+    pub(crate) refusals: usize,
+    /// How many copies found no room.
+    pub(crate) missed: usize,
+}
+
+#[derive(Debug)]
+struct Queue {
+    capacity: usize,
+    depth: usize,
+}
+
+impl FakeOutlets {
+    pub(crate) fn open(&mut self, pipe: PipeId, capacity: usize) {
+        self.pipes.push((pipe, Queue { capacity, depth: 0 }));
+    }
+
+    pub(crate) fn close(&mut self, pipe: PipeId) {
+        self.pipes.retain(|(other, _)| *other != pipe);
+    }
+
+    /// The peer reads all it was sent.
+    pub(crate) fn drain(&mut self, pipe: PipeId) {
+        if let Some(queue) = self.queue(pipe) {
+            queue.depth = 0;
+        }
+    }
+
+    /// The log for tests with single-frame messages: slot and text.
+    pub(crate) fn sent(&self) -> Vec<(usize, &str)> {
+        let text = |message| std::str::from_utf8(Message::last(message)).unwrap();
+        self.log.iter().map(|(pipe, message)| (pipe.slot(), text(message))).collect()
+    }
+
+    pub(crate) fn last(&self) -> PipeId {
+        self.log.last().unwrap().0
+    }
+
+    fn queue(&mut self, pipe: PipeId) -> Option<&mut Queue> {
+        self.pipes.iter_mut().find(|(other, _)| *other == pipe).map(|(_, queue)| queue)
+    }
+}
+
+impl Outlets for FakeOutlets {
+    fn room(&mut self, to: PipeId) -> Offer {
+        let offer = match self.queue(to) {
+            None => Offer::Gone,
+            Some(queue) if queue.depth >= queue.capacity => Offer::Full,
+            Some(_) => Offer::Taken,
+        };
+        self.refusals += usize::from(offer == Offer::Full);
+        offer
+    }
+
+    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Message) -> Offer {
+        let offer = self.room(to);
+        if offer == Offer::Taken {
+            self.queue(to).unwrap().depth += 1;
+            self.log.push((to, prefix.iter().cloned().chain(std::mem::take(message)).collect()));
+        }
+        offer
+    }
+
+    fn copy(&mut self, to: &[PipeId], message: &Message) {
+        for &pipe in to {
+            let taken = self.offer(pipe, &[], &mut message.clone()) == Offer::Taken;
+            self.missed += usize::from(!taken);
+        }
+    }
+
+    fn command(&mut self, to: PipeId, command: Command) {
+        self.commands.push((to, command));
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FakeLanes {
+    lanes: Vec<(PipeId, VecDeque<Message>)>,
+    pub(crate) skipped: usize,
+}
+
+impl FakeLanes {
+    /// Whether the lane was empty: the caller owes the pattern a `ready` then.
+    pub(crate) fn arrive(&mut self, from: PipeId, message: impl Into<Message>) -> bool {
+        if self.lane(from).is_none() {
+            self.lanes.push((from, VecDeque::new()));
+        }
+        let lane = self.lane(from).unwrap();
+        lane.push_back(message.into());
+        lane.len() == 1
+    }
+
+    fn lane(&mut self, from: PipeId) -> Option<&mut VecDeque<Message>> {
+        self.lanes.iter_mut().find(|(other, _)| *other == from).map(|(_, lane)| lane)
+    }
+}
+
+impl Lanes for FakeLanes {
+    fn front(&self, from: PipeId) -> Option<&[u8]> {
+        let (_, lane) = self.lanes.iter().find(|(other, _)| *other == from)?;
+        lane.front().map(|message| &message.first()[..])
+    }
+
+    fn pop(&mut self, from: PipeId) -> Option<Message> {
+        self.lane(from)?.pop_front()
+    }
+
+    fn skip(&mut self, from: PipeId) {
+        let skipped = self.pop(from);
+        assert!(skipped.is_some(), "skip of an empty lane");
+        self.skipped += 1;
+    }
+}
