@@ -1,0 +1,119 @@
+//! The tasks: the only place that polls I/O.
+//!
+//! A task exists only for a descriptor: one per connection ([`stream`], under [`dial`] or [`accept`]) and one
+//! per listener. Drivers are compiled once and not once per socket type: they see a socket as a [`Port`].
+//!
+//! A driver is a future polled by hand. One `poll` writes until the outbox is empty or the kernel full, reads
+//! until the kernel is empty or the lane full, and leaves its waker wherever it stopped.
+
+pub(crate) mod accept;
+mod backoff;
+pub(crate) mod dial;
+mod scratch;
+mod stream;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use zocket_transport::Endpoint;
+
+use crate::error::Disconnect;
+use crate::event::Event;
+use crate::message::{Frame, Message};
+use crate::options::SocketOptions;
+use crate::pipe::{Batch, HighWater, Offer, PipeId, Taken};
+use crate::sync::{Ticket, Wakes};
+use crate::zmtp::{Command, Config, PeerInfo};
+
+/// Who is at the two ends of a link, for events.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    /// The endpoint of the socket that the link belongs to: what was bound or connected to.
+    pub(crate) endpoint: Endpoint,
+    /// The peer's own address.
+    pub(crate) peer: Endpoint,
+}
+
+/// A socket as its drivers and its in-process peers see it. Every method locks briefly and returns.
+pub(crate) trait Port: Debug + Send + Sync + 'static {
+    fn options(&self) -> &SocketOptions;
+
+    /// What the protocol engine of each connection needs to know.
+    fn engine_config(&self) -> Arc<Config>;
+
+    /// What an in-process peer is told in place of a handshake.
+    fn info(&self) -> PeerInfo;
+
+    fn report(&self, event: Event);
+
+    /// A pipe for a wire peer; `None` once the socket closes.
+    fn attach(&self, endpoint: &Endpoint) -> Option<PipeId>;
+
+    /// A handshake finished. Returns the commands that the peer must hear first, taken together with the
+    /// state they come from: later ones will be queued.
+    fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect>;
+
+    /// What to write next; hands back what `batch` freed. Without anything, the waker is kept.
+    fn poll_take(
+        &self,
+        pipe: PipeId,
+        cx: &Context<'_>,
+        batch: &mut Batch,
+        commands: &mut Vec<Command>,
+    ) -> Poll<Taken>;
+
+    /// Takes what `batch` freed off the gauge, while the kernel is full.
+    fn settle_batch(&self, pipe: PipeId, batch: &mut Batch);
+
+    /// How many messages the pipe's lane takes. Without room, the waker is kept.
+    fn poll_room(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<usize>;
+
+    /// Appends runs of whole frames to the lane. Returns the room that is left.
+    fn deliver(&self, pipe: PipeId, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> usize;
+
+    /// As [`deliver`](Self::deliver), by copy.
+    fn deliver_copy(&self, pipe: PipeId, run: &[u8], messages: usize) -> usize;
+
+    /// The peer subscribed or cancelled.
+    fn command(&self, pipe: PipeId, command: Command);
+
+    /// The link is gone and the pipe stays; `batch` is what the link had not finished.
+    fn lost(&self, pipe: PipeId, batch: Batch);
+
+    /// The pipe is gone.
+    fn detach(&self, pipe: PipeId);
+
+    /// Ready when a pipe without a link must not get another one. Else the waker is kept.
+    fn poll_stop(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<()>;
+
+    /// Ready when the socket closes. For connections that have no pipe yet.
+    fn poll_closing(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<()>;
+
+    /// Takes a message from an in-process peer. Whoever is to be woken for it is added to `wakes`.
+    fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer;
+
+    /// Whether [`hand_over`](Self::hand_over) would take a message.
+    fn has_room(&self, pipe: PipeId) -> Offer;
+
+    /// A pipe for an in-process peer that answers to `peer_pipe` of `peer`. `capacity` is what the peer's own
+    /// queue would have held.
+    fn attach_local(
+        &self,
+        endpoint: &Endpoint,
+        peer: Arc<dyn Port>,
+        peer_pipe: PipeId,
+        capacity: HighWater,
+    ) -> Option<PipeId>;
+
+    /// Ties a waiting pipe to an in-process peer and hands over what has queued up. False: the socket is
+    /// closing.
+    fn link_local(&self, pipe: PipeId, peer: Arc<dyn Port>, peer_pipe: PipeId, capacity: HighWater) -> bool;
+
+    /// The in-process peer is gone. A connected pipe waits for the next one of that name.
+    fn unlink_local(&self, pipe: PipeId);
+
+    /// The pipe has room again after it refused a message.
+    fn resume(&self, pipe: PipeId);
+}

@@ -1,0 +1,239 @@
+//! What can fail, one small enum per operation.
+//!
+//! An error names the endpoint or peer it is about, keeps its source, and gives the message back where one was
+//! handed over. Failures of peers are not errors of calls: they are [events](crate::Event).
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zocket_transport::{Endpoint, EndpointError};
+
+use crate::message::Message;
+pub use crate::zmtp::ProtocolError;
+
+/// Why [`bind`](crate::Socket::bind) failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The endpoint is malformed, or no transport serves its scheme.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The system refused: the address is in use, is not ours, or needs a privilege.
+    #[error("cannot bind {endpoint}: {source}")]
+    Io {
+        /// What was to be bound.
+        endpoint: Endpoint,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why [`connect`](crate::Socket::connect) or [`connected`](crate::Socket::connected) failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The endpoint is malformed, or no transport serves its scheme.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// This socket does not connect to that endpoint.
+    #[error("this socket is not connecting to {0}")]
+    Unknown(Endpoint),
+    /// The connection was given up for good, as [`Reconnect`](crate::Reconnect) asks.
+    #[error("gave up connecting to {endpoint}: {reason}")]
+    GaveUp {
+        /// Whom we tried to reach.
+        endpoint: Endpoint,
+        /// Why the last attempt failed.
+        reason: Disconnect,
+    },
+    /// The routing id given to the connection is in use.
+    #[error("routing id {0:?} is in use")]
+    NameTaken(crate::Frame),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why [`unbind`](crate::Socket::unbind) or [`disconnect`](crate::Socket::disconnect) failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetachError {
+    /// The endpoint is malformed.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The socket is not bound or connected there. A wildcard is known by what it was resolved to.
+    #[error("this socket has no endpoint {0}")]
+    Unknown(Endpoint),
+}
+
+macro_rules! from_infallible {
+    ($($error:ty)*) => {$(
+        impl From<Infallible> for $error {
+            fn from(never: Infallible) -> Self {
+                match never {}
+            }
+        }
+    )*};
+}
+from_infallible!(BindError ConnectError DetachError);
+
+/// Why [`send`](crate::Socket::send) failed. The message comes back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed(Message),
+    /// Its first frame names a peer that is not there (ROUTER), or the peer it answers has gone (REP).
+    #[error("no such peer")]
+    Unroutable(Message),
+}
+
+impl SendError {
+    /// The message that was not sent.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        match self {
+            Self::Closed(message) | Self::Unroutable(message) => message,
+        }
+    }
+}
+
+/// Why [`try_send`](crate::Socket::try_send) failed. The message comes back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// Every peer that could take it is at its high-water mark.
+    #[error("every peer's queue is full")]
+    Full(Message),
+    /// There is no peer to queue it for.
+    #[error("no peer")]
+    NoPeer(Message),
+    /// Its first frame names a peer that is not there (ROUTER).
+    #[error("no such peer")]
+    Unroutable(Message),
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed(Message),
+}
+
+impl TrySendError {
+    /// The message that was not sent.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        match self {
+            Self::Full(message)
+            | Self::NoPeer(message)
+            | Self::Unroutable(message)
+            | Self::Closed(message) => message,
+        }
+    }
+}
+
+/// Why [`recv`](crate::Socket::recv) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// The socket is closed and everything that had arrived has been received.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why [`try_recv`](crate::Socket::try_recv) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// Nothing has arrived.
+    #[error("nothing has arrived")]
+    Empty,
+    /// The socket is closed and everything that had arrived has been received.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why [`request`](crate::Req::request) failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The connection to the peer that had the request broke before its reply. Whether the peer acted on the
+    /// request is not known; it is not sent again.
+    #[error("the peer that had the request is gone")]
+    PeerLost,
+    /// A later request took its place ([`relaxed`](crate::SocketBuilder::relaxed)).
+    #[error("a later request took its place")]
+    Superseded,
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+}
+
+/// Why a subscription was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
+    /// The peer to be subscribed is gone.
+    #[error("no such peer")]
+    NoPeer,
+    /// [`unsubscribe`](crate::Sub::unsubscribe) of a prefix that is not subscribed to.
+    #[error("not subscribed to that prefix")]
+    NotSubscribed,
+}
+
+/// Why a connection ended or was not made.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// The peer closed the connection.
+    #[error("the peer closed the connection")]
+    PeerClosed,
+    /// The system reported a fault: refused, reset, unreachable, name not found.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    /// The peer broke a rule of the protocol, refused us, or fell silent.
+    #[error("{0}")]
+    Protocol(#[from] ProtocolError),
+    /// This socket has no place for the peer: a PAIR has one already.
+    #[error("the socket has no place for another peer")]
+    Refused,
+    /// Another peer took over its routing id ([`handover`](crate::SocketBuilder::handover)).
+    #[error("another peer took over the routing id")]
+    HandedOver,
+    /// A request that carried no id was given up: its late reply must not answer the next one.
+    #[error("a request was given up")]
+    RequestAbandoned,
+    /// Too many peers were in their handshake at once, and this one was the oldest.
+    #[error("too many unfinished handshakes")]
+    Crowded,
+    /// This side closed: `close`, `disconnect`, or the end of `linger`.
+    #[error("closed by this side")]
+    Closed,
+}
+
+impl Disconnect {
+    /// Whether the peer will most likely refuse again: wrong socket type, mechanism or credentials.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Protocol(error) if error.is_refusal())
+    }
+
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        Self::Io(Arc::new(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("nobody answered within {after:?}"),
+        )))
+    }
+}
+
+impl From<io::Error> for Disconnect {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}

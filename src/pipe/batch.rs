@@ -1,0 +1,171 @@
+//! Chunks on their way to the kernel: what one driver has taken from its outbox and not yet wholly written.
+//!
+//! The batch knows which messages the kernel has taken, so that the gauge is exact while a peer does not read,
+//! and so that a lost link gives back precisely the messages the peer cannot have got whole.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use super::Chunk;
+
+/// The most slices given to one write: Linux takes 1024, but past a few dozen the copy dominates the call.
+pub(crate) const SLICES: usize = 64;
+
+/// Taken chunks, in order. Starts at a message boundary.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    chunks: VecDeque<Chunk>,
+    /// How many bytes from the start of the first chunk are with the kernel.
+    written: usize,
+    /// How much of that has been counted as freed: a message boundary in the first chunk.
+    settled: Freed,
+    freed: Freed,
+    /// Emptied chunks, whose buffers go back to the outbox.
+    pub(crate) emptied: Vec<Chunk>,
+}
+
+/// Messages that left, with their size on the wire.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Where the outbox puts what is taken.
+    pub(crate) const fn chunks(&mut self) -> &mut VecDeque<Chunk> {
+        &mut self.chunks
+    }
+
+    /// Fills `slices` with what is to be written next. Returns how many were filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut skip = self.written;
+        let mut filled = 0;
+        for part in self.chunks.iter().flat_map(Chunk::parts) {
+            let Some(slot) = slices.get_mut(filled) else { break };
+            let rest = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+            if !rest.is_empty() {
+                *slot = IoSlice::new(rest);
+                filled += 1;
+            }
+        }
+        filled
+    }
+
+    /// The kernel took `bytes` more.
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.written += bytes;
+        while let Some((chunks, size)) = self.first_whole() {
+            for chunk in self.chunks.drain(..chunks) {
+                self.freed.messages += chunk.messages();
+                self.emptied.push(chunk);
+            }
+            self.freed.messages -= self.settled.messages;
+            self.freed.bytes += size - self.settled.bytes;
+            self.settled = Freed::default();
+            self.written -= size;
+        }
+    }
+
+    /// The shortest run of written chunks that ends a message, and its size.
+    fn first_whole(&self) -> Option<(usize, usize)> {
+        let mut size = 0;
+        for (index, chunk) in self.chunks.iter().enumerate() {
+            size += chunk.len();
+            if size > self.written {
+                return None;
+            }
+            if !chunk.continues() {
+                return Some((index + 1, size));
+            }
+        }
+        None
+    }
+
+    /// Counts the messages wholly written in a chunk that is written in part. Done when the kernel is full, and
+    /// when the link is lost: in between the count is not needed.
+    pub(crate) fn settle(&mut self) {
+        let Some(first) = self.chunks.front() else { return };
+        let (bytes, messages) = first.boundary(self.written);
+        self.freed.messages += messages - self.settled.messages;
+        self.freed.bytes += bytes - self.settled.bytes;
+        self.settled = Freed { messages, bytes };
+    }
+
+    /// What left since the last call.
+    pub(crate) fn take_freed(&mut self) -> Freed {
+        std::mem::take(&mut self.freed)
+    }
+
+    /// The chunks whose messages were not wholly written, and how much of the first one was.
+    pub(crate) fn into_rest(mut self) -> (VecDeque<Chunk>, Freed) {
+        self.settle();
+        (self.chunks, self.settled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ChunkQueue;
+    use super::*;
+    use crate::message::Message;
+
+    /// Encodes the messages and takes them all.
+    fn taken(messages: &[Message]) -> (ChunkQueue, Batch) {
+        let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
+        messages.iter().for_each(|message| queue.push(&[], message));
+        queue.take(batch.chunks(), usize::MAX);
+        (queue, batch)
+    }
+
+    fn unwritten(batch: &Batch) -> usize {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = batch.slices(&mut slices);
+        slices[..filled].iter().map(|slice| slice.len()).sum()
+    }
+
+    #[test]
+    fn every_cut_gives_back_exactly_the_messages_not_wholly_written() {
+        let large = vec![7; 9000];
+        let messages =
+            [Message::from("one"), Message::from(["a", "b"]), large.clone().into(), Message::from("end")];
+        let mut with_parts = messages.to_vec();
+        with_parts.push([large.clone(), large.clone(), vec![1]].into());
+        with_parts.push(Message::from("last"));
+        let (_, whole) = taken(&with_parts);
+        for cut in 0..=unwritten(&whole) {
+            let (mut queue, mut batch) = taken(&with_parts);
+            batch.advance(cut / 2);
+            batch.settle();
+            batch.advance(cut - cut / 2);
+            batch.settle();
+            let freed = batch.take_freed();
+            queue.release(freed.messages, freed.bytes);
+            let (rest, settled) = batch.into_rest();
+            queue.give_back(rest, settled.bytes, settled.messages);
+            assert_eq!(queue.messages(), with_parts.len() - freed.messages, "cut at {cut}");
+            let left: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+            assert_eq!(left, with_parts[freed.messages..], "cut at {cut}");
+            assert_eq!((queue.messages(), queue.bytes()), (0, 0), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn written_messages_leave_the_gauge_when_the_kernel_is_full() {
+        let (mut queue, mut batch) = taken(&vec![Message::from("12345678"); 10]);
+        assert_eq!(queue.messages(), 10);
+        batch.advance(10 * 3 + 4);
+        batch.settle();
+        assert_eq!(batch.take_freed(), Freed { messages: 3, bytes: 30 });
+        batch.advance(10 * 7 - 4);
+        let freed = batch.take_freed();
+        assert_eq!(freed, Freed { messages: 7, bytes: 70 });
+        queue.release(10, 100);
+        assert!(batch.is_empty());
+    }
+}

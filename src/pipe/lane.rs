@@ -1,0 +1,205 @@
+//! One pipe's share of a socket's inbox: what one peer sent and nobody has received yet.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::{ChunkQueue, HighWater};
+use crate::message::Message;
+
+/// Received messages of one peer. Plain data under the socket's inbound lock.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    held: Held,
+    mark: HighWater,
+    /// Keep only the newest message.
+    conflate: bool,
+    /// Its peer's name is taken: nothing is read until it is free.
+    muted: bool,
+    /// The pipe is gone; the lane goes when it is empty.
+    orphaned: bool,
+    /// Somebody waits for room: the driver, or an in-process sender.
+    starved: bool,
+    driver: Option<Waker>,
+    /// Wakes an in-process sender; unlike a driver's waker it is good for ever.
+    resumer: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// From a wire: chunks, decoded as they are received.
+    Chunks(ChunkQueue),
+    /// From an in-process peer: messages, never encoded.
+    Messages { queue: VecDeque<Message>, bytes: usize },
+}
+
+impl Lane {
+    pub(crate) fn for_wire(mark: HighWater, conflate: bool) -> Self {
+        Self::new(Held::Chunks(ChunkQueue::default()), mark, conflate)
+    }
+
+    /// For an in-process peer, whose sender `resumer` wakes when it was refused and may go on.
+    pub(crate) fn in_process(mark: HighWater, conflate: bool, resumer: Waker) -> Self {
+        let mut lane = Self::new(Held::Messages { queue: VecDeque::new(), bytes: 0 }, mark, conflate);
+        lane.resumer = Some(resumer);
+        lane
+    }
+
+    /// Ties the lane of a waiting pipe to the peer that came.
+    pub(crate) fn link(&mut self, mark: HighWater, resumer: Waker) {
+        self.mark = mark;
+        self.resumer = Some(resumer);
+    }
+
+    const fn new(held: Held, mark: HighWater, conflate: bool) -> Self {
+        Self {
+            held,
+            mark,
+            conflate,
+            muted: false,
+            orphaned: false,
+            starved: false,
+            driver: None,
+            resumer: None,
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        match &self.held {
+            Held::Chunks(queue) => queue.messages(),
+            Held::Messages { queue, .. } => queue.len(),
+        }
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        match &self.held {
+            Held::Chunks(queue) => queue.bytes(),
+            Held::Messages { bytes, .. } => *bytes,
+        }
+    }
+
+    /// How many messages the lane takes now.
+    pub(crate) fn room(&self) -> usize {
+        match () {
+            () if self.muted || self.orphaned => 0,
+            () if self.conflate => usize::MAX,
+            () => self.mark.room(self.messages(), self.bytes()),
+        }
+    }
+
+    /// As [`room`](Self::room); without any, the driver is woken at low water.
+    pub(crate) fn poll_room(&mut self, cx: &Context<'_>) -> Poll<usize> {
+        match self.room() {
+            0 => {
+                self.starved = true;
+                self.driver = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            room => Poll::Ready(room),
+        }
+    }
+
+    /// Appends received runs of whole frames, in which `messages` messages end. Returns whether the lane was
+    /// empty before.
+    pub(crate) fn append(&mut self, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> bool {
+        let was_empty = self.messages() == 0;
+        let Held::Chunks(queue) = &mut self.held else { return false };
+        for run in held.drain(..) {
+            queue.append(run, 0);
+        }
+        queue.append(last, messages);
+        self.keep_newest();
+        was_empty
+    }
+
+    /// As [`append`](Self::append), by copy.
+    pub(crate) fn append_copy(&mut self, run: &[u8], messages: usize) -> bool {
+        let was_empty = self.messages() == 0;
+        let Held::Chunks(queue) = &mut self.held else { return false };
+        queue.append_copy(run, messages);
+        self.keep_newest();
+        was_empty
+    }
+
+    /// Takes a message whole: from an in-process peer, or a notice of the socket itself. Marks are the caller's
+    /// to ask first. Returns whether the lane was empty before.
+    pub(crate) fn push(&mut self, message: Message) -> bool {
+        let was_empty = self.messages() == 0;
+        match &mut self.held {
+            Held::Chunks(queue) => queue.push(&[], &message),
+            Held::Messages { queue, bytes } => {
+                *bytes += message.byte_len();
+                queue.push_back(message);
+            }
+        }
+        self.keep_newest();
+        was_empty
+    }
+
+    fn keep_newest(&mut self) {
+        while self.conflate && self.messages() > 1 {
+            self.skip();
+        }
+    }
+
+    pub(crate) fn front(&self) -> Option<&[u8]> {
+        match &self.held {
+            Held::Chunks(queue) => queue.front(),
+            Held::Messages { queue, .. } => Some(queue.front()?.first()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        match &mut self.held {
+            Held::Chunks(queue) => queue.pop(),
+            Held::Messages { queue, bytes } => {
+                let message = queue.pop_front()?;
+                *bytes -= message.byte_len();
+                Some(message)
+            }
+        }
+    }
+
+    pub(crate) fn skip(&mut self) {
+        match &mut self.held {
+            Held::Chunks(queue) => queue.skip(),
+            Held::Messages { .. } => drop(self.pop()),
+        }
+    }
+
+    /// Whether an in-process sender may push; if not, it is told at low water.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let has_room = self.room() > 0;
+        self.starved |= !has_room;
+        has_room
+    }
+
+    /// Whether somebody who waited for room can go on: once, at low water.
+    #[inline]
+    pub(crate) fn resumes(&mut self) -> bool {
+        if !self.starved || self.muted || !self.mark.is_low(self.messages(), self.bytes()) {
+            return false;
+        }
+        self.starved = false;
+        true
+    }
+
+    /// Who waited for room.
+    pub(crate) fn take_driver(&mut self) -> Option<Waker> {
+        self.driver.take().or_else(|| self.resumer.clone())
+    }
+
+    pub(crate) const fn set_muted(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    pub(crate) const fn orphan(&mut self) {
+        self.orphaned = true;
+    }
+
+    pub(crate) const fn is_orphaned(&self) -> bool {
+        self.orphaned
+    }
+}

@@ -1,0 +1,46 @@
+//! The data plane: the queues between a socket and its peers.
+//!
+//! Between `send` and the kernel, and between the kernel and `recv`, there is exactly one queue of chunks of
+//! ZMTP frames: bytes cross threads, messages do not. `send` encodes into the last chunk of the peer's queue,
+//! the connection's task moves whole chunks to and from the kernel, `recv` decodes one message from the front
+//! chunk. In-process peers skip the codec: their lane holds messages.
+//!
+//! Everything here is plain data: no lock, no task, no clock. A socket has two locks, one over its outgoing
+//! queues and routing, one over its lanes. The lock order is
+//!
+//! ```text
+//! outbound of a subscriber → outbound of its in-process publisher → inbound of any socket
+//! ```
+//!
+//! so that a `send` may hand a message to an in-process peer's lane, and a `subscribe` may reach an in-process
+//! publisher. Nothing is taken under `inbound`, and wakers run after unlocking ([`crate::sync::Wakes`]).
+//!
+//! *Tried:* a lock per outgoing queue below the socket's routing lock. A `send` then takes two locks, and a
+//! fan-out one per peer, to save the drivers a wait of some tens of nanoseconds once a batch.
+
+mod batch;
+mod id;
+mod lane;
+mod mark;
+mod outbox;
+mod queue;
+mod table;
+
+pub(crate) use batch::{Batch, SLICES};
+pub use id::PipeId;
+pub(crate) use lane::Lane;
+pub use mark::HighWater;
+pub(crate) use outbox::{Closing, Outbox, Taken};
+pub(crate) use queue::{COPIED, Chunk, ChunkQueue};
+pub(crate) use table::Table;
+
+/// What became of a message offered to one pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// The pipe has it, or would take it.
+    Taken,
+    /// The pipe is at its high-water mark.
+    Full,
+    /// There is no such pipe any more.
+    Gone,
+}

@@ -1,0 +1,203 @@
+//! One pipe's outgoing queue, with its mark and the driver that empties it.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::{Batch, ChunkQueue, HighWater};
+use crate::error::Disconnect;
+use crate::message::{Frame, Message};
+use crate::zmtp::Command;
+
+/// The most that a driver takes at once: enough for a few writes, and little enough that what is under way
+/// stays in cache.
+const TAKE: usize = 128 * 1024;
+
+/// What the driver found.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Chunks or commands.
+    Some,
+    /// The pipe is closing and everything has been written.
+    Finished,
+    /// The link must be given up now.
+    Stop(Disconnect),
+}
+
+/// How a pipe ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Closing {
+    /// It does not.
+    Open,
+    /// When everything queued has been written.
+    Draining,
+    /// At once.
+    Now,
+}
+
+/// A wire pipe's outgoing side. Plain data under the socket's outbound lock.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: ChunkQueue,
+    mark: HighWater,
+    /// Keep only the newest message.
+    conflate: bool,
+    /// It refused a message and has not said since that there is room again.
+    starved: bool,
+    driver: Option<Waker>,
+    commands: Vec<Command>,
+    closing: Closing,
+    /// The present link must be given up, for this reason.
+    stop: Option<Disconnect>,
+}
+
+impl Outbox {
+    pub(crate) fn new(mark: HighWater, conflate: bool) -> Self {
+        Self {
+            queue: ChunkQueue::default(),
+            mark,
+            conflate,
+            starved: false,
+            driver: None,
+            commands: Vec::new(),
+            closing: Closing::Open,
+            stop: None,
+        }
+    }
+
+    pub(crate) const fn queue(&self) -> &ChunkQueue {
+        &self.queue
+    }
+
+    /// Whether a message may be pushed. If not, the pipe is starved until [`resumes`](Self::resumes).
+    #[inline]
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.conflate || self.queue.room(self.mark) > 0 {
+            return true;
+        }
+        self.starved = true;
+        false
+    }
+
+    /// Queues a message. Returns the driver, if it sleeps.
+    #[inline]
+    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Message) -> Option<Waker> {
+        self.make_way();
+        self.queue.push(prefix, message);
+        self.driver.take()
+    }
+
+    /// Queues a message that was encoded once for many peers.
+    pub(crate) fn push_encoded(&mut self, encoded: &Bytes) -> Option<Waker> {
+        self.make_way();
+        self.queue.push_encoded(encoded);
+        self.driver.take()
+    }
+
+    fn make_way(&mut self) {
+        if self.conflate {
+            self.queue.clear();
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) -> Option<Waker> {
+        self.commands.push(command);
+        self.driver.take()
+    }
+
+    /// Takes what is queued, after handing back what the last batch freed.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &Context<'_>,
+        batch: &mut Batch,
+        commands: &mut Vec<Command>,
+    ) -> Poll<Taken> {
+        self.settle(batch);
+        if self.closing == Closing::Now {
+            return Poll::Ready(Taken::Stop(Disconnect::Closed));
+        }
+        if let Some(why) = self.stop.take() {
+            return Poll::Ready(Taken::Stop(why));
+        }
+        commands.append(&mut self.commands);
+        self.queue.take(batch.chunks(), if self.conflate { 1 } else { TAKE });
+        if !batch.is_empty() || !commands.is_empty() {
+            return Poll::Ready(Taken::Some);
+        }
+        self.park(cx);
+        if self.closing == Closing::Draining { Poll::Ready(Taken::Finished) } else { Poll::Pending }
+    }
+
+    /// Says whether the pipe must stop dialling: it closes and holds nothing, or closes at once.
+    pub(crate) fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.stop = None;
+        match self.closing {
+            Closing::Now => Poll::Ready(()),
+            Closing::Draining if self.queue.is_empty() => Poll::Ready(()),
+            Closing::Open | Closing::Draining => {
+                self.park(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn park(&mut self, cx: &Context<'_>) {
+        match &mut self.driver {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Takes what the kernel has got off the gauge.
+    pub(crate) fn settle(&mut self, batch: &mut Batch) {
+        let freed = batch.take_freed();
+        self.queue.release(freed.messages, freed.bytes);
+        for chunk in batch.emptied.drain(..) {
+            self.queue.recycle(chunk);
+        }
+    }
+
+    /// Whether a pipe that refused a message has room again. Says so once.
+    pub(crate) fn resumes(&mut self) -> bool {
+        let resumes = self.starved && self.queue.is_low(self.mark);
+        self.starved &= !resumes;
+        resumes
+    }
+
+    /// The link is gone. What the peer did not get whole returns to the head, unless `keep` is false: then it
+    /// is dropped with everything queued. Commands are dropped: the next greeting says them anew. Returns how
+    /// many messages were dropped.
+    pub(crate) fn lost(&mut self, mut batch: Batch, keep: bool) -> usize {
+        batch.settle();
+        self.settle(&mut batch);
+        let (rest, settled) = batch.into_rest();
+        if self.conflate && !self.queue.is_empty() {
+            // Something newer waits already.
+            let (messages, bytes) = rest.iter().fold((0, 0), |(m, b), c| (m + c.messages(), b + c.len()));
+            self.queue.release(messages - settled.messages, bytes - settled.bytes);
+        } else {
+            self.queue.give_back(rest, settled.bytes, settled.messages);
+        }
+        self.commands.clear();
+        self.stop = None;
+        if keep { 0 } else { self.queue.clear() }
+    }
+
+    /// Frees what an idle peer need not own.
+    pub(crate) fn shrink(&mut self) {
+        self.queue.shrink();
+    }
+
+    /// Closes, or closes faster. Returns the driver, if it sleeps.
+    pub(crate) fn close(&mut self, closing: Closing) -> Option<Waker> {
+        self.closing = self.closing.max(closing);
+        self.driver.take()
+    }
+
+    /// Ends the present link. A dialled pipe gets a fresh one; what was queued for this one is dropped.
+    pub(crate) fn stop(&mut self, why: Disconnect) -> Option<Waker> {
+        self.queue.clear();
+        self.stop = Some(why);
+        self.driver.take()
+    }
+}

@@ -1,0 +1,343 @@
+//! The queue of chunks: ZMTP frames back to back, with a count of the messages that end in each chunk.
+//!
+//! The same structure serves both directions. Outgoing, [`push`](ChunkQueue::push) encodes at the tail and
+//! whole chunks are taken from the front; incoming, chunks are appended and [`pop`](ChunkQueue::pop) decodes
+//! from the front. A queue only ever holds whole messages.
+//!
+//! Framing: RFC 37 "Framing", the same for ZMTP 2.0, 3.0 and 3.1.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::HighWater;
+use crate::message::{Frame, Message};
+use crate::zmtp::frame::{self, Header};
+
+/// How large an encoded chunk grows: one write of this size costs the kernel's entry once for about a thousand
+/// small messages. Sizes from 16 to 256 KiB made no clear difference.
+const CHUNK: usize = 64 * 1024;
+
+/// A fresh chunk's capacity. It doubles up to [`CHUNK`], so a quiet peer pays for what it says.
+const CHUNK_START: usize = 1024;
+
+/// Bodies of this size travel uncopied. Below, a memcpy is cheaper than one more slice in a write and a
+/// reference count that two cores share; above, the copy would push everything else out of the cache.
+const UNCOPIED: usize = 8 * 1024;
+
+/// Received pieces up to this size are copied to the tail chunk: a small message must not hold a whole read
+/// buffer alive, and the buffer can be used again at once.
+pub(crate) const COPIED: usize = 4 * 1024;
+
+/// Frames up to this size are copied out of a received chunk, so that a program that keeps a few of them does
+/// not keep 64 KiB for each.
+const UNPINNED: usize = 512;
+
+/// Emptied chunks that a queue keeps for use again: what one write and one refill have under way.
+const SPARE: usize = 4;
+
+/// A run of whole frames: the bytes of `head`, then those of `body`. An outgoing chunk may end in a large
+/// frame whose header stands in `head` and whose payload is `body`, uncopied. Received runs are one of the two.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    head: BytesMut,
+    body: Bytes,
+    /// How much of `head` has been decoded.
+    at: usize,
+    /// Messages that end in this chunk.
+    messages: usize,
+    /// Whether the last frame says MORE: the next chunk continues its message.
+    continues: bool,
+}
+
+impl Chunk {
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() - self.at + self.body.len()
+    }
+
+    pub(crate) const fn messages(&self) -> usize {
+        self.messages
+    }
+
+    pub(crate) const fn continues(&self) -> bool {
+        self.continues
+    }
+
+    /// The two runs of bytes, in wire order.
+    pub(crate) fn parts(&self) -> [&[u8]; 2] {
+        [self.head.get(self.at..).unwrap_or_default(), &self.body]
+    }
+
+    /// The last message boundary at or before `written` bytes, and how many messages end before it. For chunks
+    /// on their way out, of which nothing was decoded.
+    pub(crate) fn boundary(&self, written: usize) -> (usize, usize) {
+        let run: &[u8] = if self.head.is_empty() { &self.body } else { &self.head };
+        let (mut end, mut messages) = (0, 0);
+        while let Some(next) = frame::next_message(run, end).filter(|next| *next <= written) {
+            (end, messages) = (next, messages + 1);
+        }
+        (end, messages)
+    }
+
+    /// Drops the first `bytes` bytes, which hold `messages` whole messages.
+    fn trim(&mut self, bytes: usize, messages: usize) {
+        let in_head = bytes.min(self.head.len());
+        self.head.advance(in_head);
+        self.body.advance((bytes - in_head).min(self.body.len()));
+        self.messages -= messages;
+    }
+}
+
+/// Chunks in order, with what they hold. The gauge also counts what the driver has taken and not yet released.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkQueue {
+    chunks: VecDeque<Chunk>,
+    /// Whole messages queued here or on their way to the kernel.
+    messages: usize,
+    /// The same in bytes.
+    bytes: usize,
+    spare: Vec<BytesMut>,
+}
+
+impl ChunkQueue {
+    pub(crate) const fn messages(&self) -> usize {
+        self.messages
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) const fn room(&self, mark: HighWater) -> usize {
+        mark.room(self.messages, self.bytes)
+    }
+
+    pub(crate) const fn is_low(&self, mark: HighWater) -> bool {
+        mark.is_low(self.messages, self.bytes)
+    }
+
+    /// Whether no chunk waits here (some may still be under way).
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Encodes a message at the tail.
+    #[inline]
+    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Message) {
+        for frame in prefix {
+            self.push_frame(frame, true);
+        }
+        match message.frames() {
+            [only] => self.push_frame(only, false),
+            frames => {
+                let last = frames.len() - 1;
+                for (index, frame) in frames.iter().enumerate() {
+                    self.push_frame(frame, index < last);
+                }
+            }
+        }
+        self.messages += 1;
+    }
+
+    #[inline]
+    fn push_frame(&mut self, frame: &Frame, more: bool) {
+        let payload: &[u8] = frame;
+        let shared = frame.as_shared().filter(|bytes| bytes.len() >= UNCOPIED);
+        let need = frame::MAX_HEADER + if shared.is_some() { 0 } else { payload.len() };
+        let before = self.bytes;
+        let tail = match self.chunks.back_mut() {
+            Some(tail) if tail.body.is_empty() && tail.head.len() + need <= CHUNK => tail,
+            _ => Self::open(&mut self.chunks, &mut self.spare, need),
+        };
+        let start = tail.head.len();
+        frame::put_header(&mut tail.head, payload.len(), more, false);
+        match shared {
+            Some(bytes) => tail.body = bytes.clone(),
+            None => tail.head.put_slice(payload),
+        }
+        self.bytes = before + (tail.head.len() - start) + tail.body.len();
+        tail.continues = more;
+        tail.messages += usize::from(!more);
+    }
+
+    /// A new chunk at the tail with room for `need` bytes.
+    #[cold]
+    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, spare: &mut Vec<BytesMut>, need: usize) -> &'a mut Chunk {
+        let head = spare.pop().unwrap_or_else(|| BytesMut::with_capacity(need.max(CHUNK_START)));
+        chunks.push_back(Chunk { head, ..Chunk::default() });
+        let last = chunks.len() - 1;
+        &mut chunks[last]
+    }
+
+    /// A message in wire form, for a fan-out: encoded once, queued many times.
+    pub(crate) fn encode(message: &Message) -> Bytes {
+        let frames = message.frames();
+        let mut wire = BytesMut::with_capacity(message.byte_len() + frames.len() * frame::MAX_HEADER);
+        for (index, part) in frames.iter().enumerate() {
+            frame::put_header(&mut wire, part.len(), index + 1 < frames.len(), false);
+            wire.put_slice(part);
+        }
+        wire.freeze()
+    }
+
+    /// Appends an encoded message, shared with other queues; short ones by copy.
+    pub(crate) fn push_encoded(&mut self, encoded: &Bytes) {
+        if encoded.len() <= COPIED {
+            self.append_copy(encoded, 1);
+        } else {
+            self.append(encoded.clone(), 1);
+        }
+    }
+
+    /// Appends whole frames in which `messages` messages end, by copy.
+    pub(crate) fn append_copy(&mut self, run: &[u8], messages: usize) {
+        let tail = match self.chunks.back_mut() {
+            Some(tail) if tail.body.is_empty() && tail.head.len() + run.len() <= CHUNK => tail,
+            _ => Self::open(&mut self.chunks, &mut self.spare, run.len()),
+        };
+        tail.head.put_slice(run);
+        tail.messages += messages;
+        tail.continues = false;
+        self.messages += messages;
+        self.bytes += run.len();
+    }
+
+    /// Appends whole frames in which `messages` messages end; none: the message goes on in the next run.
+    pub(crate) fn append(&mut self, run: Bytes, messages: usize) {
+        self.messages += messages;
+        self.bytes += run.len();
+        self.chunks.push_back(Chunk { body: run, messages, continues: messages == 0, ..Chunk::default() });
+    }
+
+    /// Moves chunks of up to about `limit` bytes to `taken`. They stay on the gauge until they are released.
+    pub(crate) fn take(&mut self, taken: &mut VecDeque<Chunk>, limit: usize) {
+        let mut size = 0;
+        while size < limit {
+            let Some(chunk) = self.chunks.pop_front() else { break };
+            size += chunk.len();
+            taken.push_back(chunk);
+        }
+    }
+
+    /// Takes messages that have left (or are lost) off the gauge.
+    pub(crate) const fn release(&mut self, messages: usize, bytes: usize) {
+        self.messages = self.messages.saturating_sub(messages);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Keeps an emptied chunk's buffer for use again.
+    pub(crate) fn recycle(&mut self, chunk: Chunk) {
+        let mut buffer = chunk.head;
+        buffer.clear();
+        if self.spare.len() < SPARE && buffer.capacity() > 0 {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// Puts taken chunks back at the head. The first `written` bytes of the first one, in which `messages`
+    /// messages end, are gone; they end at a message boundary and have been released.
+    pub(crate) fn give_back(&mut self, chunks: VecDeque<Chunk>, written: usize, messages: usize) {
+        for chunk in chunks.into_iter().rev() {
+            self.chunks.push_front(chunk);
+        }
+        if let Some(first) = self.chunks.front_mut() {
+            first.trim(written, messages);
+            if first.len() == 0 {
+                self.chunks.pop_front();
+            }
+        }
+    }
+
+    /// Drops everything that waits here. Returns how many messages that was.
+    pub(crate) fn clear(&mut self) -> usize {
+        let messages = self.chunks.iter().map(Chunk::messages).sum();
+        let bytes = self.chunks.iter().map(Chunk::len).sum();
+        while let Some(chunk) = self.chunks.pop_front() {
+            self.recycle(chunk);
+        }
+        self.release(messages, bytes);
+        messages
+    }
+
+    /// Gives the spare buffers up: an idle peer owns none.
+    pub(crate) fn shrink(&mut self) {
+        if self.chunks.is_empty() {
+            self.spare = Vec::new();
+            self.chunks = VecDeque::new();
+        }
+    }
+
+    /// The first frame of the next message, undecoded.
+    pub(crate) fn front(&self) -> Option<&[u8]> {
+        let [head, body] = self.chunks.front()?.parts();
+        let run = if head.is_empty() { body } else { head };
+        let header = Header::decode(run)?;
+        // A frame whose payload stands apart ends its chunk.
+        Some(run.get(header.head..header.head + header.body).unwrap_or(body))
+    }
+
+    /// Decodes the next message.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let (first, more) = self.pop_frame()?;
+        if !more {
+            self.messages = self.messages.saturating_sub(1);
+            return Some(Message::from(first));
+        }
+        let mut frames = vec![first];
+        while let Some((frame, more)) = self.pop_frame() {
+            frames.push(frame);
+            if !more {
+                break;
+            }
+        }
+        self.messages = self.messages.saturating_sub(1);
+        Some(Message::from(frames))
+    }
+
+    /// Drops the next message without building it.
+    pub(crate) fn skip(&mut self) {
+        self.pop();
+    }
+
+    #[inline]
+    fn pop_frame(&mut self) -> Option<(Frame, bool)> {
+        let chunk = self.chunks.front_mut()?;
+        let (frame, more, used) = if chunk.at < chunk.head.len() {
+            let run = &chunk.head[chunk.at..];
+            let header = Header::decode(run)?;
+            let end = header.head + header.body;
+            let frame = match run.get(header.head..end) {
+                Some(payload) => Frame::copy_from_slice(payload),
+                None => Frame::from(std::mem::take(&mut chunk.body)),
+            };
+            chunk.at = (chunk.at + end).min(chunk.head.len());
+            (frame, header.more, end)
+        } else {
+            let header = Header::decode(&chunk.body)?;
+            let end = header.head + header.body;
+            let frame = if header.body <= UNPINNED {
+                let frame = Frame::copy_from_slice(chunk.body.get(header.head..end)?);
+                chunk.body.advance(end);
+                frame
+            } else {
+                let mut whole = chunk.body.split_to(end);
+                whole.advance(header.head);
+                Frame::from(whole)
+            };
+            (frame, header.more, end)
+        };
+        self.bytes = self.bytes.saturating_sub(used);
+        if chunk.at >= chunk.head.len() && chunk.body.is_empty() {
+            self.drop_front();
+        }
+        Some((frame, more))
+    }
+
+    #[cold]
+    fn drop_front(&mut self) {
+        if let Some(chunk) = self.chunks.pop_front() {
+            self.recycle(chunk);
+        }
+    }
+}

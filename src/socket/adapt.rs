@@ -1,0 +1,131 @@
+//! Sockets as [`Sink`]s and [`Stream`]s, for code written against `futures`.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_sink::Sink;
+
+use super::wait::{Receiving, Sending};
+use super::{Receives, Sends, Socket};
+use crate::error::SendError;
+use crate::message::Message;
+use crate::pattern::Outbound;
+
+/// The sending side of a socket as a [`Sink`]. It holds at most one message of its own.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures::SinkExt;
+/// use zocket::{Message, Pull, Push};
+///
+/// let (push, pull) = (Push::new(), Pull::new());
+/// let at = pull.bind("tcp://127.0.0.1:0").await?;
+/// push.connect(&at)?;
+/// push.sink().send(Message::from("through a sink")).await?;
+/// assert_eq!(pull.recv().await?, "through a sink");
+/// # Ok(()) }
+/// ```
+pub struct SendSink<'a, P: Sends> {
+    place: Sending<'a, P>,
+    waiting: Option<Message>,
+}
+
+impl<'a, P: Sends> SendSink<'a, P> {
+    pub(super) fn new(socket: &'a Socket<P>) -> Self {
+        Self { place: Sending { core: &socket.core, ticket: None }, waiting: None }
+    }
+
+    fn poll_send(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        let Some(message) = &mut self.waiting else { return Poll::Ready(Ok(())) };
+        let place = &mut self.place;
+        let Poll::Ready(sent) =
+            place.core.poll_send(cx, &mut place.ticket, message, |pattern, message, view| {
+                pattern.route(message, view)
+            })
+        else {
+            return Poll::Pending;
+        };
+        let message = self.waiting.take().unwrap_or_default();
+        Poll::Ready(sent.map_err(|refusal| refusal.into_send_error(message)))
+    }
+}
+
+impl<P: Sends> Sink<Message> for SendSink<'_, P> {
+    type Error = SendError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_send(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        self.waiting = Some(message);
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_send(cx)
+    }
+
+    /// Flushes. The socket stays open.
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_send(cx)
+    }
+}
+
+impl<P: Sends> fmt::Debug for SendSink<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendSink").field("waiting", &self.waiting).finish()
+    }
+}
+
+/// The receiving side of a socket as a [`Stream`]. It holds nothing: dropping it loses nothing.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures::StreamExt;
+/// use zocket::{Pull, Push};
+///
+/// let (push, pull) = (Push::new(), Pull::new());
+/// let at = pull.bind("tcp://127.0.0.1:0").await?;
+/// push.connect(&at)?;
+/// for word in ["one", "two", "three"] {
+///     push.send(word).await?;
+/// }
+/// let words: Vec<_> = pull.stream().take(3).map(|message| message.to_text()).collect().await;
+/// assert_eq!(words, ["one", "two", "three"]);
+/// # Ok(()) }
+/// ```
+pub struct RecvStream<'a, P: Receives> {
+    place: Receiving<'a, P>,
+}
+
+impl<'a, P: Receives> RecvStream<'a, P> {
+    pub(super) fn new(socket: &'a Socket<P>) -> Self {
+        Self { place: Receiving { core: &socket.core, ticket: None } }
+    }
+}
+
+impl<P: Receives> Stream for RecvStream<'_, P> {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut received = None;
+        let place = &mut self.place;
+        place
+            .core
+            .poll_recv(cx, &mut place.ticket, 1, |delivery| received = Some(delivery.message))
+            .map(|_| received)
+    }
+}
+
+impl<P: Receives> fmt::Debug for RecvStream<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecvStream")
+    }
+}

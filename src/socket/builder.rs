@@ -1,0 +1,248 @@
+//! A socket's options, as a builder that has only those its type knows.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use zocket_transport::LinkOptions;
+
+use super::core::Core;
+use super::kinds::{Conflates, Named, Probes, Publishes, Queues, kind};
+use super::{Pattern, Receives, Socket};
+use crate::context::Context;
+use crate::message::{Frame, Message};
+use crate::options::{Heartbeat, Reconnect, SocketOptions, Verbose};
+use crate::pipe::HighWater;
+
+/// Options of a socket. Made by [`Socket::builder`]; [`build`](Self::build) makes the socket.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::time::Duration;
+/// use zocket::{Dealer, HighWater};
+///
+/// let dealer = Dealer::builder()
+///     .routing_id("worker-7")
+///     .send_high_water(HighWater::messages(100).bytes(1 << 20))
+///     .linger(Duration::from_secs(2))
+///     .build();
+/// # drop(dealer);
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct SocketBuilder<P: Pattern> {
+    options: SocketOptions,
+    context: Option<Context>,
+    pattern: PhantomData<fn() -> P>,
+}
+
+impl<P: Pattern> SocketBuilder<P> {
+    pub(super) fn new() -> Self {
+        Self { options: SocketOptions::default(), context: None, pattern: PhantomData }
+    }
+
+    /// Makes the socket.
+    #[must_use]
+    pub fn build(self) -> Socket<P> {
+        let context = self.context.unwrap_or_else(|| Context::global().clone());
+        Socket { core: Core::new(self.options, context) }
+    }
+
+    /// The context the socket lives in. Default: [`Context::global`].
+    pub fn context(mut self, context: &Context) -> Self {
+        self.context = Some(context.clone());
+        self
+    }
+
+    /// How long a closing socket, or a disconnected pipe, goes on delivering what was sent. Default 30 s, and
+    /// zero for SUB and XSUB, which have only subscriptions to send.
+    pub const fn linger(mut self, linger: Duration) -> Self {
+        self.options.linger = Some(linger);
+        self
+    }
+
+    /// How failed connections are made anew. Default: after 100 ms, doubling to 30 s.
+    pub const fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.options.reconnect = reconnect;
+        self
+    }
+
+    /// How long a peer may take over its handshake, from the moment it is connected. Default 10 s.
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.options.handshake_timeout = Some(timeout);
+        self
+    }
+
+    /// When silent peers are asked for a sign of life, and given up. Default: every 15 s, zocket peers only.
+    pub const fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.options.heartbeat = heartbeat;
+        self
+    }
+
+    /// The largest message accepted from a wire, in payload bytes. A peer that sends a larger one is
+    /// disconnected. Default 256 MiB; memory grows with what arrives, never with what a header claims.
+    pub const fn max_message_bytes(mut self, bytes: u64) -> Self {
+        self.options.max_message_bytes = bytes;
+        self
+    }
+
+    /// The most frames in a message accepted from a wire. Default 65 536.
+    pub const fn max_frames(mut self, frames: u32) -> Self {
+        self.options.max_frames = frames;
+        self
+    }
+
+    /// How many accepted peers, per listener, may be in their handshake at once; the oldest makes way for the
+    /// next. Default 1024: what a busy server sees at a restart, and 64 KiB of descriptors' worth.
+    pub const fn max_handshakes(mut self, peers: usize) -> Self {
+        self.options.max_handshakes = peers;
+        self
+    }
+
+    /// Options of the transport: kernel buffers, keep-alive, backlog, IPv6, connect time-out.
+    pub fn link(mut self, link: LinkOptions) -> Self {
+        self.options.link = link;
+        self
+    }
+}
+
+impl<P: Queues> SocketBuilder<P> {
+    /// The send queue's marks, per peer. Default 1000 messages and 64 MiB.
+    pub const fn send_high_water(mut self, mark: HighWater) -> Self {
+        self.options.send_high_water = mark;
+        self
+    }
+
+    /// Queue messages only for peers that are connected now. Without it, a connecting pipe takes messages before
+    /// anybody answered, and keeps unsent ones for the next connection; with it, they are dropped with the
+    /// connection (and reported).
+    pub const fn immediate(mut self, immediate: bool) -> Self {
+        self.options.immediate = immediate;
+        self
+    }
+}
+
+impl<P: Receives> SocketBuilder<P> {
+    /// The receive queue's marks, per peer. At the mark that peer is not read, and no other is held up. Default
+    /// 1000 messages and 64 MiB.
+    pub const fn receive_high_water(mut self, mark: HighWater) -> Self {
+        self.options.receive_high_water = mark;
+        self
+    }
+}
+
+impl<P: Conflates> SocketBuilder<P> {
+    /// Keep only the newest message in each queue. Unlike libzmq's, this works for messages of several frames.
+    /// One message may be on its way to the kernel besides. High-water marks do not matter then.
+    pub const fn conflate(mut self, conflate: bool) -> Self {
+        self.options.conflate = conflate;
+        self
+    }
+}
+
+impl<P: Named> SocketBuilder<P> {
+    /// The name under which ROUTER peers address this socket: 1 to 255 bytes, not starting with a zero byte,
+    /// unique among the peers of each ROUTER. Longer names are cut. Default: the ROUTER makes one up.
+    pub fn routing_id(mut self, name: impl Into<Frame>) -> Self {
+        let name = name.into();
+        self.options.routing_id = Frame::copy_from_slice(&name[..name.len().min(255)]);
+        self
+    }
+}
+
+impl<P: Probes> SocketBuilder<P> {
+    /// Send an empty message on every new connection, so that a ROUTER learns of this socket at once. Default
+    /// off.
+    pub const fn probe(mut self, probe: bool) -> Self {
+        self.options.probe = probe;
+        self
+    }
+}
+
+impl SocketBuilder<kind::Router> {
+    /// Whether sending to an unknown or full peer is an error, or waits, rather than drop the message in
+    /// silence. Default on, unlike libzmq.
+    pub const fn mandatory(mut self, mandatory: bool) -> Self {
+        self.options.mandatory = mandatory;
+        self
+    }
+
+    /// Whether a new peer may take over a routing id in use; the old connection then ends. Without it, the
+    /// newcomer stays connected but is not heard until the id is free. Default off.
+    pub const fn handover(mut self, handover: bool) -> Self {
+        self.options.handover = handover;
+        self
+    }
+}
+
+impl SocketBuilder<kind::Req> {
+    /// Let a new request take the place of one that has no reply yet, which then fails, rather than wait its
+    /// turn. Default off.
+    pub const fn relaxed(mut self, relaxed: bool) -> Self {
+        self.options.relaxed = relaxed;
+        self
+    }
+
+    /// Put an id before requests to ROUTER peers too; they must send it back. REP peers always get one, since
+    /// they give it back by themselves. Without an id, a request that is given up costs its connection, so that
+    /// the late reply cannot answer the next request. Default off; [`relaxed`](Self::relaxed) implies it.
+    pub const fn correlate(mut self, correlate: bool) -> Self {
+        self.options.correlate = correlate;
+        self
+    }
+
+    /// As for sockets that receive: the marks of the queue of replies.
+    pub const fn receive_high_water(mut self, mark: HighWater) -> Self {
+        self.options.receive_high_water = mark;
+        self
+    }
+}
+
+impl SocketBuilder<kind::Rep> {
+    /// As for sockets that receive: the marks of each peer's queue of requests.
+    pub const fn receive_high_water(mut self, mark: HighWater) -> Self {
+        self.options.receive_high_water = mark;
+        self
+    }
+}
+
+impl<P: Publishes> SocketBuilder<P> {
+    /// Wait for slow subscribers rather than drop for them: while any matching peer is full, `send` waits and
+    /// nobody gets the message. Default off.
+    pub const fn no_drop(mut self, no_drop: bool) -> Self {
+        self.options.no_drop = no_drop;
+        self
+    }
+
+    /// A message sent to every new peer before anything else. The peer must subscribe to it to see it.
+    pub fn welcome(mut self, message: impl Into<Message>) -> Self {
+        self.options.welcome = Some(message.into());
+        self
+    }
+}
+
+impl SocketBuilder<kind::XPub> {
+    /// Which subscriptions are shown to the application. Default: the first to a prefix and the last to go.
+    pub const fn verbose(mut self, verbose: Verbose) -> Self {
+        self.options.verbose = verbose;
+        self
+    }
+
+    /// Only show subscriptions and apply none: the application decides with
+    /// [`subscribe`](Socket::<kind::XPub>::subscribe). Default off.
+    pub const fn manual(mut self, manual: bool) -> Self {
+        self.options.manual = manual;
+        self
+    }
+}
+
+impl<P: Pattern> fmt::Debug for SocketBuilder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketBuilder")
+            .field("kind", &P::KIND)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,343 @@
+//! Bind, connect, and their ends: what happens once per connection rather than once per message.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use zocket_transport::{Endpoint, Purpose};
+
+use super::core::Core;
+use super::outlets::{Effects, Outlet, Waiting};
+use super::{Composition, inproc};
+use crate::driver::{Port, accept, dial};
+use crate::error::{BindError, ConnectError, DetachError};
+use crate::event::Event;
+use crate::options::LINGER;
+use crate::pattern::Outbound;
+use crate::pipe::{Closing, Lane, PipeId};
+use crate::sync::{TaskGuard, Ticket};
+use crate::zmtp::{PeerInfo, SocketKind};
+
+impl<P: Composition> Core<P> {
+    fn port(self: &Arc<Self>) -> Arc<dyn Port> {
+        Arc::clone(self) as Arc<dyn Port>
+    }
+
+    fn handle(&self) -> io::Result<Handle> {
+        if let Some(handle) = self.runtime.get() {
+            return Ok(handle.clone());
+        }
+        let own = self.context.own_runtime()?;
+        Ok(self.runtime.get_or_init(|| own).clone())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock_out().closing != Closing::Open
+    }
+
+    pub(super) async fn bind(self: &Arc<Self>, at: Endpoint) -> Result<Endpoint, BindError> {
+        let transport = self.context.transport(&at, Purpose::Bind)?;
+        if self.is_closed() {
+            return Err(BindError::Closed);
+        }
+        let failed = |error: io::Error| BindError::Io { endpoint: at.clone(), source: Arc::new(error) };
+        let Some(transport) = transport else {
+            let port = self.port();
+            let waiting = self
+                .context
+                .hub()
+                .bind(at.address(), Arc::downgrade(&port))
+                .map_err(|_| failed(io::ErrorKind::AddrInUse.into()))?;
+            self.endpoints.add_bound(at.clone(), None);
+            if self.is_closed() {
+                self.close_listeners();
+                return Err(BindError::Closed);
+            }
+            self.report(Event::Listening { endpoint: at.clone() });
+            inproc::welcome(&port, &self.context, waiting, &at);
+            return Ok(at);
+        };
+        let handle = self.handle().map_err(failed)?;
+        // The descriptor must belong to the runtime that will poll it, whoever calls us.
+        let binding = handle.spawn(transport.bind(&at, &self.options.link));
+        let listener = match binding.await {
+            Ok(listener) => listener.map_err(failed)?,
+            Err(gone) => return Err(failed(io::Error::other(gone))),
+        };
+        let endpoint = listener.endpoint().clone();
+        let guard = TaskGuard::new(&self.tasks, self.context.tasks());
+        let task = handle.spawn(accept::accept(self.port(), listener, guard));
+        self.endpoints.add_bound(endpoint.clone(), Some(task));
+        if self.is_closed() {
+            self.close_listeners();
+            return Err(BindError::Closed);
+        }
+        self.report(Event::Listening { endpoint: endpoint.clone() });
+        Ok(endpoint)
+    }
+
+    pub(super) async fn unbind(&self, at: &Endpoint) -> Result<(), DetachError> {
+        let bound = self.endpoints.remove_bound(at).ok_or_else(|| DetachError::Unknown(at.clone()))?;
+        match bound.task {
+            None => drop(self.context.hub().unbind(at.address())),
+            Some(task) => {
+                task.abort();
+                // Only when the task is gone is the address free.
+                drop(task.await);
+            }
+        }
+        self.report(Event::Unbound { endpoint: bound.endpoint });
+        Ok(())
+    }
+
+    /// Starts connecting. `name` is run on the pipe before anything else can happen to it.
+    pub(super) fn connect(
+        self: &Arc<Self>,
+        to: Endpoint,
+        name: impl FnOnce(&mut P::Outbound, PipeId) -> Result<(), ConnectError>,
+    ) -> Result<(), ConnectError> {
+        let transport = self.context.transport(&to, Purpose::Connect)?;
+        if self.is_repeated(&to) {
+            return Ok(());
+        }
+        let Some(transport) = transport else {
+            let lane = Lane::in_process(
+                self.options.receive_high_water,
+                self.options.conflate,
+                std::task::Waker::noop().clone(),
+            );
+            let guard = TaskGuard::new(&self.tasks, self.context.tasks());
+            let outlet = Outlet::Waiting(Waiting::new(guard));
+            let pipe = self.attach_with(&to, lane, outlet, true).ok_or(ConnectError::Closed)?;
+            self.name(pipe, name)?;
+            self.endpoints.add_dialled(to.clone(), pipe);
+            inproc::seek(&self.port(), &self.context, pipe, &to);
+            return Ok(());
+        };
+        let failed = |error: io::Error| ConnectError::GaveUp { endpoint: to.clone(), reason: error.into() };
+        let handle = self.handle().map_err(failed)?;
+        let pipe = self.attach_wire(&to, true).ok_or(ConnectError::Closed)?;
+        self.name(pipe, name)?;
+        self.endpoints.add_dialled(to.clone(), pipe);
+        let guard = TaskGuard::new(&self.tasks, self.context.tasks());
+        let dialling = dial::dial(self.port(), pipe, to, transport);
+        handle.spawn(async move {
+            dialling.await;
+            drop(guard);
+        });
+        Ok(())
+    }
+
+    fn name(
+        &self,
+        pipe: PipeId,
+        name: impl FnOnce(&mut P::Outbound, PipeId) -> Result<(), ConnectError>,
+    ) -> Result<(), ConnectError> {
+        let named = name(&mut self.lock_out().pattern, pipe);
+        if named.is_err() {
+            self.detach(pipe);
+        }
+        named
+    }
+
+    /// Whether this is a second connection to an endpoint, which these kinds do not make (libzmq): it would
+    /// double each message, or each subscription.
+    fn is_repeated(&self, to: &Endpoint) -> bool {
+        matches!(P::KIND, SocketKind::Dealer | SocketKind::Sub | SocketKind::Pub | SocketKind::Req)
+            && self.endpoints.dialled(to).is_some_and(|dialled| !dialled.has_given_up())
+    }
+
+    /// Resolves when the connection to an endpoint has finished its handshake.
+    pub(super) async fn connected(&self, to: &Endpoint) -> Result<PeerInfo, ConnectError> {
+        let mut ticket = None;
+        std::future::poll_fn(|cx| {
+            let Some(dialled) = self.endpoints.dialled(to) else {
+                return Poll::Ready(Err(ConnectError::Unknown(to.clone())));
+            };
+            let mut out = self.lock_out();
+            match out.pipes.get(dialled.pipe).map(|pipe| &pipe.peer) {
+                Some(Some((info, _))) => return Poll::Ready(Ok(info.clone())),
+                Some(None) if out.closing == Closing::Open => {}
+                _ => {
+                    drop(out);
+                    let gave_up =
+                        self.endpoints.dialled(to).and_then(super::endpoints::Dialled::into_gave_up);
+                    return Poll::Ready(Err(match gave_up {
+                        Some(reason) => ConnectError::GaveUp { endpoint: to.clone(), reason },
+                        None => ConnectError::Closed,
+                    }));
+                }
+            }
+            out.linked.wait(&mut ticket, cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Stops using a connection. What is queued for it is still sent, for as long as linger allows.
+    pub(super) async fn disconnect(self: &Arc<Self>, from: &Endpoint) -> Result<(), DetachError> {
+        let dialled =
+            self.endpoints.remove_dialled(from).ok_or_else(|| DetachError::Unknown(from.clone()))?;
+        let pipe = dialled.pipe;
+        if self.begin_disconnect(pipe) {
+            let core = Arc::clone(self);
+            self.after_linger(self.linger(), Some(pipe), move || core.stop_pipe(pipe));
+            self.gone(pipe).await;
+        } else {
+            drop(self.context.hub().forget(from.address(), |(_, waiting)| *waiting == pipe));
+            self.detach(pipe);
+        }
+        Ok(())
+    }
+
+    /// Routes nothing to the pipe from now on; a driver goes on until its queue is empty. False: there is none.
+    fn begin_disconnect(&self, pipe: PipeId) -> bool {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let notices = out.pattern.detach(pipe);
+        self.notify(pipe, notices, &mut effects);
+        let is_wire = match out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            Some(Outlet::Wire(outbox)) => {
+                let closing = if self.linger().is_zero() { Closing::Now } else { Closing::Draining };
+                effects.wakes.add(outbox.close(closing));
+                true
+            }
+            _ => false,
+        };
+        drop(out);
+        self.settle(effects);
+        is_wire
+    }
+
+    /// Resolves when a pipe has been detached.
+    async fn gone(&self, pipe: PipeId) {
+        let mut ticket: Option<Ticket> = None;
+        std::future::poll_fn(|cx| {
+            let mut out = self.lock_out();
+            if out.pipes.get(pipe).is_none() {
+                return Poll::Ready(());
+            }
+            out.linked.wait(&mut ticket, cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn stop_pipe(&self, pipe: PipeId) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            effects.wakes.add(outbox.close(Closing::Now));
+        }
+        drop(out);
+        self.settle(effects);
+    }
+
+    /// How long unsent messages outlive the socket. Subscribers have none worth waiting for.
+    pub(super) fn linger(&self) -> Duration {
+        let none = matches!(P::KIND, SocketKind::Sub | SocketKind::XSub);
+        self.options.linger.unwrap_or(if none { Duration::ZERO } else { LINGER })
+    }
+
+    /// Runs `stop` when `linger` has passed, unless the pipe, or else the whole socket, is done before.
+    fn after_linger(
+        self: &Arc<Self>,
+        linger: Duration,
+        pipe: Option<PipeId>,
+        stop: impl FnOnce() + Send + 'static,
+    ) {
+        if self.tasks.is_idle() {
+            return;
+        }
+        let Ok(handle) = self.handle() else { return stop() };
+        let core = Arc::clone(self);
+        handle.spawn(async move {
+            let done = async {
+                match pipe {
+                    Some(pipe) => core.gone(pipe).await,
+                    None => core.tasks.done().await,
+                }
+            };
+            if tokio::time::timeout(linger, done).await.is_err() {
+                stop();
+            }
+        });
+    }
+
+    /// Closes the socket to its user at once, and to its peers when everything is sent or linger is over.
+    pub(super) fn begin_close(self: &Arc<Self>) {
+        // Names are freed first: an in-process peer that finds us closing does not find us again.
+        self.close_listeners();
+        let linger = self.linger();
+        let closing = if linger.is_zero() { Closing::Now } else { Closing::Draining };
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        if out.closing != Closing::Open {
+            return;
+        }
+        out.closing = closing;
+        let mut ending = Vec::new();
+        for (pipe, state) in out.pipes.iter_mut() {
+            match &mut state.outlet {
+                Outlet::Wire(outbox) => effects.wakes.add(outbox.close(closing)),
+                Outlet::Waiting(waiting) if !waiting.messages.is_empty() && closing == Closing::Draining => {}
+                Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
+            }
+        }
+        effects.wakes.add_all(out.senders.all());
+        effects.wakes.add_all(out.linked.all());
+        effects.wakes.add_all(out.closers.all());
+        drop(out);
+        let mut inn = self.lock_in();
+        inn.closed = true;
+        effects.wakes.add_all(inn.receivers.all());
+        drop(inn);
+        self.settle(effects);
+        ending.into_iter().for_each(|pipe| self.detach(pipe));
+        let core = Arc::clone(self);
+        self.after_linger(linger, None, move || core.stop_all());
+    }
+
+    /// Linger is over: every pipe ends, with what it holds.
+    fn stop_all(&self) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        out.closing = Closing::Now;
+        let mut ending = Vec::new();
+        for (pipe, state) in out.pipes.iter_mut() {
+            match &mut state.outlet {
+                Outlet::Wire(outbox) => effects.wakes.add(outbox.close(Closing::Now)),
+                Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
+            }
+        }
+        drop(out);
+        self.settle(effects);
+        ending.into_iter().for_each(|pipe| self.detach(pipe));
+    }
+
+    fn close_listeners(&self) {
+        for bound in self.endpoints.take_bound() {
+            match bound.task {
+                Some(task) => task.abort(),
+                None => drop(self.context.hub().unbind(bound.endpoint.address())),
+            }
+            self.report(Event::Unbound { endpoint: bound.endpoint });
+        }
+    }
+
+    /// Closes and waits. Returns how many messages were not sent.
+    pub(super) async fn close(self: &Arc<Self>) -> usize {
+        self.begin_close();
+        self.tasks.done().await;
+        self.monitors.end();
+        self.lock_out().unsent
+    }
+
+    /// The in-process peer left: the pipe waits for the next one of that name. Returns the name.
+    pub(super) fn wait_for_name(&self, state: &mut super::outlets::OutPipe) -> Option<Endpoint> {
+        state.outlet = Outlet::Waiting(Waiting::new(TaskGuard::new(&self.tasks, self.context.tasks())));
+        Some(state.endpoint.clone())
+    }
+}

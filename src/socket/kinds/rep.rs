@@ -1,0 +1,142 @@
+//! REP: answers requests, each once. RFC 28.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::error::{RecvError, SendError, TryRecvError};
+use crate::message::{Frame, Message};
+use crate::options::SocketOptions;
+use crate::pattern::direct::{Direct, Requests};
+use crate::pattern::{Delivery, envelope};
+use crate::pipe::PipeId;
+use crate::socket::core::Core;
+use crate::socket::{Composition, Pattern, Socket};
+use crate::zmtp::SocketKind;
+
+/// The pattern of [`Rep`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Kind {}
+
+impl Composition for Kind {
+    type Outbound = Direct;
+    type Inbound = Requests;
+    const KIND: SocketKind = SocketKind::Rep;
+    const ONE_SESSION: bool = true;
+
+    fn compose(_: &SocketOptions) -> (Direct, Requests) {
+        (Direct::default(), Requests::default())
+    }
+}
+
+impl Pattern for Kind {}
+
+/// Receives requests from its peers in turn. Each is a [`Request`] of its own, answered once, whenever and by
+/// whichever task; any number may be open. Talks to [`Req`](crate::Req), where there is an example, and
+/// [`Dealer`](crate::Dealer).
+pub type Rep = Socket<Kind>;
+
+impl Socket<Kind> {
+    /// Receives the next request. What is not a request (no empty delimiter frame) is skipped.
+    ///
+    /// # Errors
+    ///
+    /// The socket is closed and everything that had arrived has been received.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is taken unless the future returns it.
+    pub async fn recv(&self) -> Result<Request, RecvError> {
+        loop {
+            let mut received = None;
+            self.core.receive(1, |delivery| received = Some(delivery)).await;
+            if let Some(request) = self.request(received.ok_or(RecvError::Closed)?) {
+                return Ok(request);
+            }
+        }
+    }
+
+    /// As [`recv`](Self::recv), but never waits.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has arrived, or the socket is closed.
+    pub fn try_recv(&self) -> Result<Request, TryRecvError> {
+        loop {
+            let mut received = None;
+            match self.core.try_recv(1, |delivery| received = Some(delivery)) {
+                Poll::Pending => return Err(TryRecvError::Empty),
+                Poll::Ready(_) => {
+                    if let Some(request) = self.request(received.ok_or(TryRecvError::Closed)?) {
+                        return Ok(request);
+                    }
+                }
+            }
+        }
+    }
+
+    fn request(&self, delivery: Delivery) -> Option<Request> {
+        let (envelope, message) = envelope::split(delivery.message).ok()?;
+        let core = Arc::clone(&self.core);
+        Some(Request { core, pipe: delivery.from, session: delivery.session, envelope, message })
+    }
+}
+
+/// A request, with the way back to who asked. Owned: it may be answered from any task.
+///
+/// Dropping it answers nothing; whoever asked goes on waiting.
+#[must_use = "whoever asked waits for a reply"]
+pub struct Request {
+    core: Arc<Core<Kind>>,
+    pipe: PipeId,
+    session: u32,
+    envelope: Vec<Frame>,
+    message: Message,
+}
+
+impl Request {
+    /// What was asked.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Takes what was asked out; the request can still be answered.
+    pub fn take_message(&mut self) -> Message {
+        std::mem::take(&mut self.message)
+    }
+
+    /// The pipe to who asked.
+    #[must_use]
+    pub fn pipe(&self) -> PipeId {
+        self.pipe
+    }
+
+    /// Answers. Waits while the queue to that peer is full.
+    ///
+    /// # Errors
+    ///
+    /// The peer has gone, or has a new connection by now; or the socket is closed. The reply comes back.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it finished, nothing was sent, and the request is gone.
+    pub async fn reply(self, message: impl Into<Message>) -> Result<(), SendError> {
+        let mut message = message.into();
+        let Self { core, pipe, session, envelope, .. } = self;
+        let sent = core
+            .send(&mut message, |direct, message, view| direct.reply(pipe, session, &envelope, message, view))
+            .await;
+        sent.map_err(|refusal| refusal.into_send_error(message))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("pipe", &self.pipe)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}

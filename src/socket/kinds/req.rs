@@ -1,0 +1,194 @@
+//! REQ: asks, and gets that request's own reply. RFC 28.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use crate::error::{Disconnect, RequestError};
+use crate::message::Message;
+use crate::options::SocketOptions;
+use crate::pattern::lockstep::{Answer, Ask, Asked};
+use crate::pattern::{Outbound, Routed};
+use crate::socket::core::{Core, Refusal};
+use crate::socket::outlets::{Effects, View};
+use crate::socket::wait::Receiving;
+use crate::socket::{Composition, Pattern, Socket};
+use crate::sync::Wakes;
+use crate::zmtp::SocketKind;
+
+/// The pattern of [`Req`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Kind {}
+
+impl Composition for Kind {
+    type Outbound = Ask;
+    type Inbound = Answer;
+    const KIND: SocketKind = SocketKind::Req;
+    const ONE_SESSION: bool = true;
+
+    fn compose(options: &SocketOptions) -> (Ask, Answer) {
+        // What may be replaced at any time needs an id to be told from what replaced it.
+        (Ask::new(options.correlate || options.relaxed), Answer::new())
+    }
+}
+
+impl Pattern for Kind {}
+
+/// Asks its peers in turn, one request at a time. Talks to [`Rep`](crate::Rep) and [`Router`](crate::Router).
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use zocket::{Rep, Req};
+///
+/// let (req, rep) = (Req::new(), Rep::new());
+/// let at = rep.bind("tcp://127.0.0.1:0").await?;
+/// req.connect(&at)?;
+/// let answering = tokio::spawn(async move {
+///     let request = rep.recv().await?;
+///     let answer = request.message().to_text().to_uppercase();
+///     request.reply(answer).await?;
+///     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+/// });
+/// assert_eq!(req.request("loud").await?, "LOUD");
+/// # answering.await?.map_err(|error| error.to_string())?;
+/// # Ok(()) }
+/// ```
+pub type Req = Socket<Kind>;
+
+impl Socket<Kind> {
+    /// How many messages arrived that were no reply to an open request: late ones, mostly. They are dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.core.with_inbound(|answer| answer.dropped())
+    }
+
+    /// Sends a request to the next peer that is connected and has room, and waits for its reply. A second call
+    /// waits until the first is over, unless [`relaxed`](crate::SocketBuilder::relaxed) lets it take its place.
+    ///
+    /// The reply is the one to this request: requests carry an id, and where they cannot, one that was given up
+    /// takes its connection with it.
+    ///
+    /// # Errors
+    ///
+    /// The connection that carried the request broke, a later request took its place, or the socket is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the request up: the peer may or may not have got it, and its reply is dropped.
+    pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
+        let mut message = message.into();
+        let core = &*self.core;
+        let mut asked = None;
+        core.send(&mut message, |ask, message, view| {
+            let routed = core.ask(ask, message, view);
+            if routed == Routed::Sent {
+                asked = ask.asked();
+            }
+            routed
+        })
+        .await
+        .map_err(|refusal| match refusal {
+            Refusal::Unroutable => RequestError::PeerLost,
+            Refusal::Closed | Refusal::Full | Refusal::NoPeer => RequestError::Closed,
+        })?;
+        let asked = asked.ok_or(RequestError::PeerLost)?;
+        let open = Open { core, asked };
+        let mut place = Receiving { core, ticket: None };
+        poll_fn(|cx| open.poll_reply(cx, &mut place)).await
+    }
+}
+
+/// An open request. Dropped, it is given up.
+struct Open<'a> {
+    core: &'a Core<Kind>,
+    asked: Asked,
+}
+
+impl Open<'_> {
+    fn poll_reply(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Receiving<'_, Kind>,
+    ) -> Poll<Result<Message, RequestError>> {
+        let mut wakes = Wakes::default();
+        let mut reply = None;
+        let mut inn = self.core.lock_in();
+        let mut fault = None;
+        if inn.pattern.expected() == Some(self.asked) {
+            inn.receive(1, |delivery| reply = Some(delivery.message), &mut wakes);
+            if reply.is_none() && inn.pattern.take_peer_lost() {
+                fault = Some(RequestError::PeerLost);
+            }
+        } else {
+            fault = Some(RequestError::Superseded);
+        }
+        if reply.is_none() && fault.is_none() {
+            if inn.closed {
+                fault = Some(RequestError::Closed);
+            } else {
+                inn.receivers.wait(&mut place.ticket, cx.waker());
+            }
+        }
+        drop(inn);
+        wakes.fire();
+        match (reply, fault) {
+            (Some(reply), _) => Poll::Ready(Ok(reply)),
+            (None, Some(fault)) => Poll::Ready(Err(fault)),
+            (None, None) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Open<'_> {
+    /// The turn is over: answered, failed or given up. The next request may go.
+    fn drop(&mut self) {
+        let mut effects = Effects::default();
+        let mut out = self.core.lock_out();
+        let mut stale = None;
+        if out.pattern.asked() == Some(self.asked) {
+            let mut inn = self.core.lock_in();
+            let answered = inn.pattern.expected() != Some(self.asked);
+            inn.pattern.abandon();
+            drop(inn);
+            if answered {
+                out.pattern.answered();
+            } else {
+                stale = out.pattern.abandon();
+            }
+            if let Some(pipe) = stale {
+                // Until the connection is a fresh one, no request may go there.
+                out.pattern.lost(pipe);
+            }
+        }
+        effects.wakes.add(out.senders.first());
+        drop(out);
+        self.core.settle(effects);
+        if let Some(pipe) = stale {
+            self.core.restart(pipe, Disconnect::RequestAbandoned);
+        }
+    }
+}
+
+impl Core<Kind> {
+    /// Sends a request, if it is its turn. Called under the outbound lock, so that no loss falls between the
+    /// sending and the expecting.
+    fn ask(&self, ask: &mut Ask, message: &mut Message, view: &mut View<'_>) -> Routed {
+        if ask.asked().is_some() {
+            if !self.options.relaxed {
+                return Routed::Blocked;
+            }
+            ask.abandon();
+        }
+        self.lock_in().drain(&mut view.effects.wakes);
+        let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
+        if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
+            let mut inn = self.lock_in();
+            inn.pattern.expect(asked);
+            // A request that this one replaced must hear of it.
+            view.effects.wakes.add_all(inn.receivers.all());
+        }
+        routed
+    }
+}

@@ -1,0 +1,210 @@
+//! A socket's outgoing pipes, as its pattern sees them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use zocket_transport::Endpoint;
+
+use crate::driver::{Ends, Port};
+use crate::event::{Dropped, Event};
+use crate::message::{Frame, Message};
+use crate::pattern::Outlets;
+use crate::pipe::{ChunkQueue, HighWater, Offer, Outbox, PipeId, Table};
+use crate::sync::{TaskGuard, Wakes};
+use crate::zmtp::{Command, PeerInfo};
+
+/// One pipe's outgoing side.
+#[derive(Debug)]
+pub(super) struct OutPipe {
+    pub(super) outlet: Outlet,
+    pub(super) endpoint: Endpoint,
+    /// Who is at the other end, while somebody is.
+    pub(super) peer: Option<(PeerInfo, Ends)>,
+    /// Whether the pipe waits for its next link rather than end with this one.
+    pub(super) dialled: bool,
+    pub(super) dropped: Drops,
+}
+
+/// Where a pipe's messages go.
+#[derive(Debug)]
+pub(super) enum Outlet {
+    /// To a driver.
+    Wire(Outbox),
+    /// Straight into the lane of an in-process peer.
+    Local { port: Arc<dyn Port>, pipe: PipeId },
+    /// To an in-process peer that has not bound yet.
+    Waiting(Waiting),
+}
+
+/// Messages for an in-process name that nobody has bound.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) messages: VecDeque<Message>,
+    bytes: usize,
+    /// It has no task, but a closing socket waits for it all the same.
+    _guard: TaskGuard,
+}
+
+impl Waiting {
+    pub(super) const fn new(guard: TaskGuard) -> Self {
+        Self { messages: VecDeque::new(), bytes: 0, _guard: guard }
+    }
+
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes = 0;
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += message.byte_len();
+        self.messages.push_back(message);
+    }
+
+    fn has_room(&self, mark: HighWater) -> bool {
+        mark.room(self.messages.len(), self.bytes) > 0
+    }
+}
+
+/// Messages that a pipe's peer missed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Drops {
+    pub(super) total: u64,
+    unreported: u64,
+    episode: bool,
+}
+
+impl Drops {
+    fn add(&mut self, pipe: PipeId) -> Option<Event> {
+        self.total += 1;
+        if self.episode {
+            self.unreported += 1;
+            return None;
+        }
+        self.episode = true;
+        Some(Event::Dropped { pipe, messages: 1, reason: Dropped::QueueFull })
+    }
+
+    /// The pipe moves again.
+    pub(super) fn end_episode(&mut self, pipe: PipeId) -> Option<Event> {
+        self.episode = false;
+        let messages = std::mem::take(&mut self.unreported);
+        (messages > 0).then_some(Event::Dropped { pipe, messages, reason: Dropped::QueueFull })
+    }
+}
+
+/// What a critical section leaves to be done after unlocking.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) wakes: Wakes,
+    pub(super) events: Vec<Event>,
+}
+
+/// The pipes of a socket for the length of one critical section.
+pub(super) struct View<'a> {
+    pub(super) pipes: &'a mut Table<OutPipe>,
+    pub(super) effects: &'a mut Effects,
+    pub(super) mark: HighWater,
+    pub(super) conflate: bool,
+}
+
+impl OutPipe {
+    /// How much waits for the peer: messages and bytes.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        match &self.outlet {
+            Outlet::Wire(outbox) => (outbox.queue().messages(), outbox.queue().bytes()),
+            Outlet::Local { .. } => (0, 0),
+            Outlet::Waiting(waiting) => (waiting.messages.len(), waiting.bytes),
+        }
+    }
+}
+
+impl View<'_> {
+    fn wake(&mut self, driver: Option<Waker>) {
+        self.effects.wakes.add(driver);
+    }
+
+    /// Queues a copy for one of several peers, encoding the message when the first of them needs it.
+    fn copy_to(&mut self, to: PipeId, message: &Message, encoded: &mut Option<Bytes>) {
+        if self.room(to) != Offer::Taken {
+            if let Some(pipe) = self.pipes.get_mut(to) {
+                self.effects.events.extend(pipe.dropped.add(to));
+            }
+            return;
+        }
+        match self.pipes.get_mut(to).map(|pipe| &mut pipe.outlet) {
+            Some(Outlet::Wire(outbox)) => {
+                let encoded = encoded.get_or_insert_with(|| ChunkQueue::encode(message));
+                let driver = outbox.push_encoded(encoded);
+                self.wake(driver);
+            }
+            _ => {
+                self.offer(to, &[], &mut message.clone());
+            }
+        }
+    }
+}
+
+impl Outlets for View<'_> {
+    fn room(&mut self, to: PipeId) -> Offer {
+        let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
+        let has_room = match &mut pipe.outlet {
+            Outlet::Wire(outbox) => outbox.has_room(),
+            Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
+            Outlet::Local { port, pipe } => return port.has_room(*pipe),
+        };
+        if has_room { Offer::Taken } else { Offer::Full }
+    }
+
+    #[inline]
+    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Message) -> Offer {
+        let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
+        match &mut pipe.outlet {
+            Outlet::Wire(outbox) => {
+                if !outbox.has_room() {
+                    return Offer::Full;
+                }
+                let driver = outbox.push(prefix, message);
+                self.effects.wakes.add(driver);
+            }
+            Outlet::Local { port, pipe } => {
+                return port.hand_over(*pipe, prefix, message, &mut self.effects.wakes);
+            }
+            Outlet::Waiting(waiting) => {
+                if self.conflate {
+                    waiting.clear();
+                } else if !waiting.has_room(self.mark) {
+                    return Offer::Full;
+                }
+                let mut message = std::mem::take(message);
+                prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
+                waiting.push(message);
+            }
+        }
+        Offer::Taken
+    }
+
+    fn copy(&mut self, to: &[PipeId], message: &Message) {
+        let mut encoded = None;
+        match to {
+            // One peer: no need to encode it apart.
+            &[only] if self.room(only) == Offer::Taken => {
+                self.offer(only, &[], &mut message.clone());
+            }
+            several => several.iter().for_each(|pipe| self.copy_to(*pipe, message, &mut encoded)),
+        }
+    }
+
+    fn command(&mut self, to: PipeId, command: Command) {
+        match self.pipes.get_mut(to).map(|pipe| &mut pipe.outlet) {
+            Some(Outlet::Wire(outbox)) => {
+                let driver = outbox.command(command);
+                self.wake(driver);
+            }
+            Some(Outlet::Local { port, pipe }) => port.command(*pipe, command),
+            // Greeted with everything when somebody binds.
+            Some(Outlet::Waiting(_)) | None => {}
+        }
+    }
+}

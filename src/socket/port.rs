@@ -1,0 +1,479 @@
+//! The core as its drivers and in-process peers see it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use zocket_transport::Endpoint;
+
+use super::Composition;
+use super::core::{Core, Out};
+use super::inproc;
+use super::outlets::{Drops, Effects, OutPipe, Outlet};
+use crate::driver::{Ends, Port};
+use crate::error::Disconnect;
+use crate::event::{Dropped, Event};
+use crate::message::{Frame, Message};
+use crate::options::SocketOptions;
+use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
+use crate::pipe::{Batch, Closing, HighWater, Lane, Offer, Outbox, PipeId, Taken};
+use crate::sync::{Ticket, Wakes};
+use crate::zmtp::{Command, Config, PeerInfo};
+
+impl<P: Composition> Port for Core<P> {
+    fn options(&self) -> &SocketOptions {
+        &self.options
+    }
+
+    fn engine_config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
+    }
+
+    fn info(&self) -> PeerInfo {
+        PeerInfo::in_process(P::KIND, self.options.routing_id.clone())
+    }
+
+    fn report(&self, event: Event) {
+        if let Event::GaveUp { endpoint, reason } = &event {
+            self.endpoints.gave_up(endpoint, reason.clone());
+        }
+        self.monitors.report(&event);
+    }
+
+    fn attach(&self, endpoint: &Endpoint) -> Option<PipeId> {
+        self.attach_wire(endpoint, false)
+    }
+
+    fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect> {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        if out.closing == Closing::Now || out.pipes.get(pipe).is_none() {
+            return Err(Disconnect::Closed);
+        }
+        let (pattern, mut view) = out.split(&self.options, &mut effects);
+        let welcome = pattern.identify(pipe, info, &mut view);
+        let greeting = pattern.greet();
+        let (name, muted) = match welcome {
+            Welcome::Accept { name } => (name, false),
+            Welcome::Replace { name, evicted } => {
+                if let Some(Outlet::Wire(outbox)) = view.pipes.get_mut(evicted).map(|pipe| &mut pipe.outlet) {
+                    view.effects.wakes.add(outbox.stop(Disconnect::HandedOver));
+                }
+                (Some(name), false)
+            }
+            Welcome::Mute => (None, true),
+            Welcome::Refuse => {
+                drop(out);
+                self.settle(effects);
+                return Err(Disconnect::Refused);
+            }
+        };
+        if let Some(state) = out.pipes.get_mut(pipe) {
+            state.peer = Some((info.clone(), ends.clone()));
+        }
+        if self.options.probe && !muted {
+            let (_, mut view) = out.split(&self.options, &mut effects);
+            view.offer(pipe, &[], &mut Message::new());
+        }
+        effects.wakes.add(out.senders.first());
+        effects.wakes.add_all(out.linked.all());
+        if muted {
+            effects.events.push(Event::Muted { pipe, routing_id: info.routing_id().clone() });
+        }
+        let mut inn = self.lock_in();
+        if let Some(lane) = inn.lanes.get_mut(pipe) {
+            lane.set_muted(muted);
+        }
+        if !muted {
+            inn.pattern.identify(pipe, name.as_ref());
+        }
+        drop(inn);
+        // An in-process peer hears the greeting before anybody else can reach the pattern; a wire's driver
+        // sends it before it takes what is queued from now on.
+        let greeting = Self::greet_local(&mut out, pipe, greeting);
+        drop(out);
+        self.settle(effects);
+        Ok(greeting)
+    }
+
+    fn poll_take(
+        &self,
+        pipe: PipeId,
+        cx: &Context<'_>,
+        batch: &mut Batch,
+        commands: &mut Vec<Command>,
+    ) -> Poll<Taken> {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) else {
+            return Poll::Ready(Taken::Stop(Disconnect::Closed));
+        };
+        let taken = outbox.poll_take(cx, batch, commands);
+        let resumes = outbox.resumes();
+        if resumes {
+            out.resume(pipe, &mut effects);
+        }
+        drop(out);
+        self.settle(effects);
+        taken
+    }
+
+    fn settle_batch(&self, pipe: PipeId, batch: &mut Batch) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            outbox.settle(batch);
+            if outbox.resumes() {
+                out.resume(pipe, &mut effects);
+            }
+        }
+        drop(out);
+        self.settle(effects);
+    }
+
+    fn poll_room(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<usize> {
+        if !P::RECEIVES {
+            return Poll::Ready(usize::MAX);
+        }
+        let mut inn = self.lock_in();
+        inn.lanes.get_mut(pipe).map_or(Poll::Ready(usize::MAX), |lane| lane.poll_room(cx))
+    }
+
+    fn deliver(&self, pipe: PipeId, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> usize {
+        self.deliver_with(pipe, |lane| lane.append(held, last, messages))
+    }
+
+    fn deliver_copy(&self, pipe: PipeId, run: &[u8], messages: usize) -> usize {
+        self.deliver_with(pipe, |lane| lane.append_copy(run, messages))
+    }
+
+    fn command(&self, pipe: PipeId, command: Command) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let notice = out.pattern.command(pipe, command);
+        self.notify(pipe, notice, &mut effects);
+        drop(out);
+        self.settle(effects);
+    }
+
+    fn lost(&self, pipe: PipeId, batch: Batch) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let keep = !self.options.immediate && !P::ONE_SESSION;
+        let mut dropped = 0;
+        if let Some(state) = out.pipes.get_mut(pipe) {
+            state.peer = None;
+            if let Outlet::Wire(outbox) = &mut state.outlet {
+                dropped = outbox.lost(batch, keep || !state.dialled);
+                outbox.shrink();
+                if outbox.resumes() {
+                    out.resume(pipe, &mut effects);
+                }
+            }
+        }
+        let notices = out.pattern.lost(pipe);
+        self.notify(pipe, notices, &mut effects);
+        let mut inn = self.lock_in();
+        let waiting = inn.lanes.get(pipe).map_or(0, Lane::messages);
+        inn.pattern.lost(pipe, waiting);
+        // A request that waits for its reply must hear of it.
+        effects.wakes.add_all(inn.receivers.all());
+        drop(inn);
+        self.unmute(&mut out, &mut effects);
+        drop(out);
+        effects.report_drops(pipe, dropped, Dropped::LinkLost);
+        self.settle(effects);
+    }
+
+    fn detach(&self, pipe: PipeId) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let Some(gone) = out.pipes.vacate(pipe) else { return };
+        let notices = out.pattern.detach(pipe);
+        self.notify(pipe, notices, &mut effects);
+        let (queued, _) = gone.queued();
+        let reason = if out.closing == Closing::Open {
+            Dropped::LinkLost
+        } else {
+            out.unsent += queued;
+            Dropped::Linger
+        };
+        effects.report_drops(pipe, queued, reason);
+        effects.wakes.add_all(out.senders.all());
+        effects.wakes.add_all(out.linked.all());
+        let mut inn = self.lock_in();
+        inn.pattern.detach(pipe);
+        if let Some(lane) = inn.lanes.get_mut(pipe) {
+            lane.orphan();
+            if lane.messages() == 0 {
+                inn.lanes.remove(pipe);
+            }
+        }
+        effects.wakes.add_all(inn.receivers.all());
+        drop(inn);
+        self.unmute(&mut out, &mut effects);
+        drop(out);
+        self.settle(effects);
+        if let Outlet::Local { port, pipe } = gone.outlet {
+            port.unlink_local(pipe);
+        }
+    }
+
+    fn poll_stop(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<()> {
+        match self.lock_out().pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            Some(Outlet::Wire(outbox)) => outbox.poll_stop(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    fn poll_closing(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<()> {
+        let mut out = self.lock_out();
+        if out.closing != Closing::Open {
+            return Poll::Ready(());
+        }
+        out.closers.wait(ticket, cx.waker());
+        Poll::Pending
+    }
+
+    fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer {
+        let mut inn = self.lock_in();
+        let Some(lane) = inn.lanes.get_mut(pipe) else { return Offer::Gone };
+        if !P::RECEIVES {
+            return Offer::Taken;
+        }
+        if !lane.has_room() {
+            return Offer::Full;
+        }
+        let mut message = std::mem::take(message);
+        prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
+        if lane.push(message) {
+            inn.pattern.ready(pipe);
+        }
+        wakes.add(inn.receivers.first());
+        Offer::Taken
+    }
+
+    fn has_room(&self, pipe: PipeId) -> Offer {
+        match self.lock_in().lanes.get_mut(pipe) {
+            None => Offer::Gone,
+            Some(_) if !P::RECEIVES => Offer::Taken,
+            Some(lane) => {
+                if lane.has_room() {
+                    Offer::Taken
+                } else {
+                    Offer::Full
+                }
+            }
+        }
+    }
+
+    fn resume(&self, pipe: PipeId) {
+        let mut effects = Effects::default();
+        self.lock_out().resume(pipe, &mut effects);
+        self.settle(effects);
+    }
+
+    fn attach_local(
+        &self,
+        endpoint: &Endpoint,
+        peer: Arc<dyn Port>,
+        peer_pipe: PipeId,
+        capacity: HighWater,
+    ) -> Option<PipeId> {
+        let resumer = resumer(Arc::clone(&peer), peer_pipe);
+        let lane =
+            Lane::in_process(self.options.receive_high_water.plus(capacity), self.options.conflate, resumer);
+        self.attach_with(endpoint, lane, Outlet::Local { port: peer, pipe: peer_pipe }, false)
+    }
+
+    fn link_local(&self, pipe: PipeId, peer: Arc<dyn Port>, peer_pipe: PipeId, capacity: HighWater) -> bool {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        if let Some(lane) = self.lock_in().lanes.get_mut(pipe) {
+            let resumer = resumer(Arc::clone(&peer), peer_pipe);
+            lane.link(self.options.receive_high_water.plus(capacity), resumer);
+        }
+        if let Some(state) = out.pipes.get_mut(pipe) {
+            let local = Outlet::Local { port: Arc::clone(&peer), pipe: peer_pipe };
+            if let Outlet::Waiting(waiting) = std::mem::replace(&mut state.outlet, local) {
+                // The peer's lane holds at least what may have queued here.
+                for mut message in waiting.messages {
+                    peer.hand_over(peer_pipe, &[], &mut message, &mut effects.wakes);
+                }
+            }
+            out.resume(pipe, &mut effects);
+        }
+        let is_open = out.closing == Closing::Open;
+        drop(out);
+        self.settle(effects);
+        is_open
+    }
+
+    fn unlink_local(&self, pipe: PipeId) {
+        let name = {
+            let mut out = self.lock_out();
+            let is_open = out.closing == Closing::Open;
+            let Some(state) = out.pipes.get_mut(pipe) else { return };
+            if state.dialled && is_open { self.wait_for_name(state) } else { None }
+        };
+        let Some(endpoint) = name else { return self.detach(pipe) };
+        self.lost(pipe, Batch::default());
+        if let Some(port) = self.this.upgrade() {
+            inproc::seek(&(port as Arc<dyn Port>), &self.context, pipe, &endpoint);
+        }
+    }
+}
+
+impl<P: Composition> Core<P> {
+    /// A pipe to a wire peer.
+    pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool) -> Option<PipeId> {
+        let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate);
+        let outbox = Outbox::new(self.options.send_high_water, self.options.conflate);
+        self.attach_with(endpoint, lane, Outlet::Wire(outbox), dialled)
+    }
+
+    pub(super) fn attach_with(
+        &self,
+        endpoint: &Endpoint,
+        lane: Lane,
+        outlet: Outlet,
+        dialled: bool,
+    ) -> Option<PipeId> {
+        let mut out = self.lock_out();
+        if out.closing != Closing::Open {
+            return None;
+        }
+        let mut inn = self.lock_in();
+        let pipe = inn.lanes.insert(lane);
+        inn.pattern.attach(pipe);
+        drop(inn);
+        let endpoint = endpoint.clone();
+        out.pipes
+            .insert_at(pipe, OutPipe { outlet, endpoint, peer: None, dialled, dropped: Drops::default() });
+        out.pattern.attach(pipe);
+        let sender = out.senders.first();
+        drop(out);
+        sender.into_iter().for_each(Waker::wake);
+        Some(pipe)
+    }
+
+    fn deliver_with(&self, pipe: PipeId, append: impl FnOnce(&mut Lane) -> bool) -> usize {
+        if !P::RECEIVES {
+            return usize::MAX;
+        }
+        let mut inn = self.lock_in();
+        let Some(lane) = inn.lanes.get_mut(pipe) else { return usize::MAX };
+        let was_empty = append(lane);
+        let room = lane.room();
+        if was_empty {
+            inn.pattern.ready(pipe);
+        }
+        let receiver = inn.receivers.first();
+        drop(inn);
+        receiver.into_iter().for_each(Waker::wake);
+        room
+    }
+
+    /// Queues subscription notices for the application, in the order in which they became true.
+    pub(super) fn notify(
+        &self,
+        pipe: PipeId,
+        notices: impl IntoIterator<Item = Message>,
+        effects: &mut Effects,
+    ) {
+        let mut notices = notices.into_iter().peekable();
+        if notices.peek().is_none() {
+            return;
+        }
+        let mut inn = self.lock_in();
+        notices.for_each(|notice| inn.pattern.notice(pipe, notice));
+        effects.wakes.add(inn.receivers.first());
+    }
+
+    /// Gives a peer a fresh connection, so that nothing of this one can be taken for part of the next.
+    pub(super) fn restart(&self, pipe: PipeId, why: Disconnect) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let Some(state) = out.pipes.get_mut(pipe) else { return };
+        let dialled = state.dialled;
+        let local = match &mut state.outlet {
+            Outlet::Wire(outbox) => {
+                effects.wakes.add(outbox.stop(why));
+                None
+            }
+            Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
+            Outlet::Waiting(_) => None,
+        };
+        drop(out);
+        self.settle(effects);
+        match local {
+            // The end of the binder's pipe makes the connecter seek it anew.
+            Some((binder, answer)) if dialled => binder.detach(answer),
+            Some(_) => self.detach(pipe),
+            None => {}
+        }
+    }
+
+    /// Lets pipes in whose name has become free.
+    fn unmute(&self, out: &mut Out<P::Outbound>, effects: &mut Effects) {
+        while let Some((pipe, name)) = out.pattern.unmute() {
+            let mut inn = self.lock_in();
+            inn.pattern.identify(pipe, Some(&name));
+            if let Some(lane) = inn.lanes.get_mut(pipe) {
+                lane.set_muted(false);
+                effects.wakes.add(lane.take_driver());
+                if lane.messages() > 0 {
+                    inn.pattern.ready(pipe);
+                }
+            }
+        }
+    }
+
+    /// Tells an in-process peer the greeting. Returns what is left to tell over a wire.
+    fn greet_local(out: &mut Out<P::Outbound>, pipe: PipeId, greeting: Vec<Command>) -> Vec<Command> {
+        match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
+            Some(Outlet::Local { port, pipe }) => {
+                greeting.into_iter().for_each(|command| port.command(*pipe, command));
+                Vec::new()
+            }
+            _ => greeting,
+        }
+    }
+}
+
+impl<O: Outbound> Out<O> {
+    /// The pipe has room again: its pattern may use it, and somebody who waited may try.
+    pub(super) fn resume(&mut self, pipe: PipeId, effects: &mut Effects) {
+        self.pattern.resume(pipe);
+        effects.wakes.add(self.senders.first());
+        if let Some(state) = self.pipes.get_mut(pipe) {
+            effects.events.extend(state.dropped.end_episode(pipe));
+        }
+    }
+}
+
+impl Effects {
+    fn report_drops(&mut self, pipe: PipeId, messages: usize, reason: Dropped) {
+        if messages > 0 {
+            self.events.push(Event::Dropped { pipe, messages: messages as u64, reason });
+        }
+    }
+}
+
+/// Tells an in-process sender that there is room again.
+struct Resumer {
+    port: std::sync::Weak<dyn Port>,
+    pipe: PipeId,
+}
+
+impl Wake for Resumer {
+    fn wake(self: Arc<Self>) {
+        if let Some(port) = self.port.upgrade() {
+            port.resume(self.pipe);
+        }
+    }
+}
+
+fn resumer(port: Arc<dyn Port>, pipe: PipeId) -> Waker {
+    Arc::new(Resumer { port: Arc::downgrade(&port), pipe }).into()
+}

@@ -1,0 +1,85 @@
+//! The futures of `send` and `recv`: they hold a place in line, and pass it on when they are dropped.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::core::{Core, Refusal};
+use super::outlets::View;
+use super::{Composition, Peer};
+use crate::message::Message;
+use crate::pattern::{Delivery, Routed};
+use crate::sync::Ticket;
+
+/// A sender's place in line.
+pub(super) struct Sending<'a, P: Composition> {
+    pub(super) core: &'a Core<P>,
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl<P: Composition> Drop for Sending<'_, P> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.leave_senders(ticket);
+        }
+    }
+}
+
+/// A receiver's place in line.
+pub(super) struct Receiving<'a, P: Composition> {
+    pub(super) core: &'a Core<P>,
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl<P: Composition> Drop for Receiving<'_, P> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.leave_receivers(ticket);
+        }
+    }
+}
+
+impl<P: Composition> Core<P> {
+    /// Sends, or waits until it can. Unless sent, the message is whole.
+    pub(super) async fn send(
+        &self,
+        message: &mut Message,
+        mut route: impl FnMut(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
+    ) -> Result<(), Refusal> {
+        let mut place = Sending { core: self, ticket: None };
+        poll_fn(|cx| self.poll_send(cx, &mut place.ticket, message, &mut route)).await
+    }
+
+    /// Receives up to `max` messages, or waits for the first. 0: the socket is closed.
+    pub(super) async fn receive(&self, max: usize, mut sink: impl FnMut(Delivery)) -> usize {
+        let mut place = Receiving { core: self, ticket: None };
+        poll_fn(|cx| -> Poll<usize> { self.poll_recv(cx, &mut place.ticket, max, &mut sink) }).await
+    }
+
+    /// A snapshot of the pipes. The two directions are looked at one after the other.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let mut peers: Vec<_> = {
+            let out = self.lock_out();
+            let peer = |(pipe, state): (_, &super::outlets::OutPipe)| {
+                let (send_queue, send_queue_bytes) = state.queued();
+                Peer {
+                    pipe,
+                    endpoint: state.endpoint.clone(),
+                    info: state.peer.as_ref().map(|(info, _)| info.clone()),
+                    send_queue,
+                    send_queue_bytes,
+                    receive_queue: 0,
+                    receive_queue_bytes: 0,
+                    dropped: state.dropped.total,
+                }
+            };
+            out.pipes.iter().map(peer).collect()
+        };
+        let inn = self.lock_in();
+        for peer in &mut peers {
+            if let Some(lane) = inn.lanes.get(peer.pipe) {
+                (peer.receive_queue, peer.receive_queue_bytes) = (lane.messages(), lane.bytes());
+            }
+        }
+        peers
+    }
+}

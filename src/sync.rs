@@ -1,0 +1,172 @@
+//! Waiting and waking: the one list of waiting tasks, and the wake-ups that leave a critical section.
+//!
+//! Every lock of the crate is a short `std::sync::Mutex`. Nothing is woken while one is held: what a critical
+//! section owes others is collected in a [`Wakes`] and fired after unlocking, so a woken task never runs into
+//! the lock that its waker still holds.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// Locks, going on after a panic elsewhere: every critical section leaves the data whole.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A place in a [`WaitSet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// Tasks that wait for the same thing, first come, first woken.
+///
+/// A woken task has left the set. If it then goes away without using what it was woken for, it must wake the
+/// next one: [`leave`](Self::leave) says whether it was still waiting.
+#[derive(Debug, Default)]
+pub(crate) struct WaitSet {
+    next: u64,
+    waiting: VecDeque<(u64, Waker)>,
+}
+
+impl WaitSet {
+    /// Joins the set, or renews the waker of a place that is still held.
+    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
+        if let Some(Ticket(id)) = *ticket
+            && let Some((_, held)) = self.waiting.iter_mut().find(|(other, _)| *other == id)
+        {
+            held.clone_from(waker);
+            return;
+        }
+        self.next += 1;
+        self.waiting.push_back((self.next, waker.clone()));
+        *ticket = Some(Ticket(self.next));
+    }
+
+    /// Gives a place up. True: it was still waiting; false: it had been woken.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|(id, _)| *id != ticket.0);
+        self.waiting.len() < before
+    }
+
+    /// Takes the task that waits longest.
+    pub(crate) fn first(&mut self) -> Option<Waker> {
+        self.waiting.pop_front().map(|(_, waker)| waker)
+    }
+
+    /// Takes all of them.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = Waker> {
+        self.waiting.drain(..).map(|(_, waker)| waker)
+    }
+}
+
+/// What a critical section owes others, to be fired once its lock is released.
+///
+/// Nearly always empty or of one waker, so neither case allocates.
+#[derive(Debug, Default)]
+#[must_use = "whoever waits would wait for ever"]
+pub(crate) struct Wakes {
+    first: Option<Waker>,
+    more: Vec<Waker>,
+}
+
+impl Wakes {
+    pub(crate) fn add(&mut self, waker: Option<Waker>) {
+        match waker {
+            Some(waker) if self.first.is_none() => self.first = Some(waker),
+            Some(waker) => self.more.push(waker),
+            None => {}
+        }
+    }
+
+    pub(crate) fn add_all(&mut self, wakers: impl Iterator<Item = Waker>) {
+        wakers.for_each(|waker| self.add(Some(waker)));
+    }
+
+    pub(crate) fn fire(self) {
+        if let Some(waker) = self.first {
+            waker.wake();
+        }
+        self.more.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Counts tasks, so that somebody can wait for the last of them.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    state: Mutex<(usize, WaitSet)>,
+}
+
+impl Tasks {
+    /// Resolves when no task is left.
+    pub(crate) async fn done(&self) {
+        let mut ticket = None;
+        poll_fn(|cx| {
+            let mut state = lock(&self.state);
+            if state.0 == 0 {
+                return Poll::Ready(());
+            }
+            state.1.wait(&mut ticket, cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.state).0 == 0
+    }
+
+    fn change(&self, add: isize) {
+        let mut wakes = Wakes::default();
+        let mut state = lock(&self.state);
+        state.0 = state.0.saturating_add_signed(add);
+        if state.0 == 0 {
+            wakes.add_all(state.1.all());
+        }
+        drop(state);
+        wakes.fire();
+    }
+}
+
+/// Held by a running task, on behalf of its socket and its context.
+#[derive(Debug)]
+pub(crate) struct TaskGuard(Arc<Tasks>, Arc<Tasks>);
+
+impl TaskGuard {
+    pub(crate) fn new(socket: &Arc<Tasks>, context: &Arc<Tasks>) -> Self {
+        socket.change(1);
+        context.change(1);
+        Self(Arc::clone(socket), Arc::clone(context))
+    }
+}
+
+impl Clone for TaskGuard {
+    fn clone(&self) -> Self {
+        Self::new(&self.0, &self.1)
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        self.0.change(-1);
+        self.1.change(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_waiting_is_first_and_a_place_is_not_taken_twice() {
+        let mut set = WaitSet::default();
+        let (mut a, mut b) = (None, None);
+        set.wait(&mut a, Waker::noop());
+        set.wait(&mut b, Waker::noop());
+        set.wait(&mut a, Waker::noop());
+        assert!(set.first().is_some());
+        assert!(!set.leave(a.unwrap()), "a had been woken");
+        assert!(set.leave(b.unwrap()), "b still waited");
+        assert!(set.first().is_none());
+    }
+}
