@@ -13,11 +13,19 @@ use crate::zmtp::PeerInfo;
 #[derive(Debug, Default)]
 pub(crate) struct Exclusive {
     pipe: Option<PipeId>,
+    /// Whether the peer is connected now.
+    live: bool,
+    only_live: bool,
 }
 
 impl Exclusive {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// Uses the pipe only while it has a link.
+    pub(crate) fn only_live() -> Self {
+        Self { only_live: true, ..Self::default() }
     }
 }
 
@@ -28,14 +36,20 @@ impl Outbound for Exclusive {
 
     fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
         // One that came too late has the place if the first has left since.
-        if *self.pipe.get_or_insert(pipe) == pipe { Welcome::Accept { name: None } } else { Welcome::Refuse }
+        if *self.pipe.get_or_insert(pipe) != pipe {
+            return Welcome::Refuse;
+        }
+        self.live = true;
+        Welcome::Accept { name: None }
     }
 
-    fn lost(&mut self, _pipe: PipeId) -> Vec<Message> {
+    fn lost(&mut self, pipe: PipeId) -> Vec<Message> {
+        self.live &= self.pipe != Some(pipe);
         Vec::new()
     }
 
     fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
+        self.lost(pipe);
         self.pipe.take_if(|only| *only == pipe);
         Vec::new()
     }
@@ -44,7 +58,7 @@ impl Outbound for Exclusive {
 
     #[inline]
     fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
-        let Some(pipe) = self.pipe else { return Routed::NoPeer };
+        let Some(pipe) = self.pipe.filter(|_| self.live || !self.only_live) else { return Routed::NoPeer };
         match outlets.offer(pipe, &[], message) {
             Offer::Taken => Routed::Sent,
             Offer::Full => Routed::Blocked,
@@ -97,5 +111,18 @@ mod tests {
         outlets.close(pipe(0));
         assert_eq!(pair.route(&mut message, &mut outlets), Routed::NoPeer);
         assert_eq!(message, "b");
+    }
+
+    #[test]
+    fn a_peer_that_must_be_there_gets_nothing_while_it_is_away() {
+        let mut pair = Exclusive::only_live();
+        let mut outlets = FakeOutlets::default();
+        outlets.open(pipe(0), 9);
+        pair.attach(pipe(0));
+        assert_eq!(pair.route(&mut "early".into(), &mut outlets), Routed::NoPeer);
+        pair.identify(pipe(0), &peer(crate::zmtp::SocketKind::Pair, ""), &mut outlets);
+        assert_eq!(pair.route(&mut "now".into(), &mut outlets), Routed::Sent);
+        pair.lost(pipe(0));
+        assert_eq!(pair.route(&mut "late".into(), &mut outlets), Routed::NoPeer);
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use zocket_transport::LinkOptions;
+use zocket_transport::{KeepAlive, LinkOptions};
 
 use super::core::Core;
-use super::kinds::{Conflates, Named, Probes, Publishes, Queues, kind};
+use super::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, kind};
 use super::{Pattern, Receives, Socket};
 use crate::context::Context;
 use crate::message::{Frame, Message};
@@ -45,7 +45,12 @@ impl<P: Pattern> SocketBuilder<P> {
 
     /// Makes the socket.
     #[must_use]
-    pub fn build(self) -> Socket<P> {
+    pub fn build(mut self) -> Socket<P> {
+        /// A conflating socket's newest message must not wait behind old ones in the kernel.
+        const UNSENT: u32 = 16 * 1024;
+        if self.options.conflate {
+            self.options.link.unsent_low_water.get_or_insert(UNSENT);
+        }
         let context = self.context.unwrap_or_else(|| Context::global().clone());
         Socket { core: Core::new(self.options, context) }
     }
@@ -95,15 +100,51 @@ impl<P: Pattern> SocketBuilder<P> {
     }
 
     /// How many accepted peers, per listener, may be in their handshake at once; the oldest makes way for the
-    /// next. Default 1024: what a busy server sees at a restart, and 64 KiB of descriptors' worth.
+    /// next. Default 1024: what a server sees when its clients all come back at once.
     pub const fn max_handshakes(mut self, peers: usize) -> Self {
         self.options.max_handshakes = peers;
         self
     }
 
-    /// Options of the transport: kernel buffers, keep-alive, backlog, IPv6, connect time-out.
+    /// All options of the transport at once; the methods below set one each.
     pub fn link(mut self, link: LinkOptions) -> Self {
         self.options.link = link;
+        self
+    }
+
+    /// The kernel's probes for peers that vanished without a word. Default: after 60 s of silence.
+    pub const fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
+        self.options.link.keep_alive = keep_alive;
+        self
+    }
+
+    /// The kernel's send buffer, in bytes, per connection. Default: the system's, which adapts.
+    pub const fn send_buffer(mut self, bytes: usize) -> Self {
+        self.options.link.send_buffer = Some(bytes);
+        self
+    }
+
+    /// The kernel's receive buffer, in bytes, per connection. Default: the system's, which adapts.
+    pub const fn receive_buffer(mut self, bytes: usize) -> Self {
+        self.options.link.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// How many connections the kernel keeps until they are accepted. Default 1024.
+    pub const fn backlog(mut self, connections: u32) -> Self {
+        self.options.link.backlog = connections;
+        self
+    }
+
+    /// Whether IPv6 is used besides IPv4. Default on.
+    pub const fn ipv6(mut self, ipv6: bool) -> Self {
+        self.options.link.ipv6 = ipv6;
+        self
+    }
+
+    /// How long one attempt to connect may take. Default 30 s.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.link.connect_timeout = Some(timeout);
         self
     }
 }
@@ -114,7 +155,9 @@ impl<P: Queues> SocketBuilder<P> {
         self.options.send_high_water = mark;
         self
     }
+}
 
+impl<P: Waits> SocketBuilder<P> {
     /// Queue messages only for peers that are connected now. Without it, a connecting pipe takes messages before
     /// anybody answered, and keeps unsent ones for the next connection; with it, they are dropped with the
     /// connection (and reported).

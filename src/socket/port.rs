@@ -422,9 +422,6 @@ impl<P: Composition> Core<P> {
             if let Some(lane) = inn.lanes.get_mut(pipe) {
                 lane.set_muted(false);
                 effects.wakes.add(lane.take_driver());
-                if lane.messages() > 0 {
-                    inn.pattern.ready(pipe);
-                }
             }
         }
     }

@@ -42,7 +42,7 @@ pub mod kind {
 
     /// Which types have which options: bounds of [`SocketBuilder`](crate::SocketBuilder)'s methods.
     pub mod has {
-        pub use crate::socket::kinds::{Conflates, Named, Probes, Publishes, Queues};
+        pub use crate::socket::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits};
     }
 }
 
@@ -56,6 +56,12 @@ impl Queues for kind::Dealer {}
 impl Queues for kind::Router {}
 impl Queues for kind::Pair {}
 impl Queues for kind::Rep {}
+
+/// Types that wait for a peer, and may be told to wait until it is there.
+pub trait Waits: Pattern {}
+impl Waits for kind::Push {}
+impl Waits for kind::Dealer {}
+impl Waits for kind::Pair {}
 
 /// Types that can keep only the newest message.
 pub trait Conflates: Pattern {}

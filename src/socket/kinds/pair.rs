@@ -16,8 +16,9 @@ impl Composition for Kind {
     type Inbound = FairQueue;
     const KIND: SocketKind = SocketKind::Pair;
 
-    fn compose(_: &SocketOptions) -> (Exclusive, FairQueue) {
-        (Exclusive::new(), FairQueue::new())
+    fn compose(options: &SocketOptions) -> (Exclusive, FairQueue) {
+        let exclusive = if options.immediate { Exclusive::only_live() } else { Exclusive::new() };
+        (exclusive, FairQueue::new())
     }
 }
 
