@@ -100,7 +100,7 @@ impl Default for Reconnect {
 /// use std::time::Duration;
 /// use zocket::{Heartbeat, Sub};
 ///
-/// // Notices a pulled cable within 3 seconds, whoever the peer is.
+/// // Notices a pulled cable within 4 seconds, whoever the peer is.
 /// let sub = Sub::builder().heartbeat(Heartbeat::every(Duration::from_secs(1)).timeout(Duration::from_secs(3))).build();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -100,13 +100,22 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Resolves when no task is left.
     pub(crate) async fn done(&self) {
-        let mut ticket = None;
+        /// A place in line, given up with the future.
+        struct Place<'a>(&'a Tasks, Option<Ticket>);
+        impl Drop for Place<'_> {
+            fn drop(&mut self) {
+                if let Some(ticket) = self.1 {
+                    lock(&self.0.state).1.leave(ticket);
+                }
+            }
+        }
+        let mut place = Place(self, None);
         poll_fn(|cx| {
             let mut state = lock(&self.state);
             if state.0 == 0 {
                 return Poll::Ready(());
             }
-            state.1.wait(&mut ticket, cx.waker());
+            state.1.wait(&mut place.1, cx.waker());
             Poll::Pending
         })
         .await;

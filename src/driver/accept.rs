@@ -115,7 +115,7 @@ async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, fini
     finished.store(true, Ordering::Relaxed);
     crowded.ends = None;
     let reason = (&mut *connection).await;
-    let remains = connection.into_remains();
+    let remains = connection.take_remains();
     if let Some(pipe) = remains.pipe {
         port.lost(pipe, remains.batch);
         port.detach(pipe);

@@ -70,7 +70,7 @@ async fn serve(port: &Arc<dyn Port>, pipe: PipeId, endpoint: &Endpoint, link: Li
     };
     let mut connection = Box::new(Connection::new(wire, Arc::clone(port), ends.clone(), Some(pipe)));
     let reason = (&mut *connection).await;
-    let remains = connection.into_remains();
+    let remains = connection.take_remains();
     port.lost(pipe, remains.batch);
     report_end(&**port, Some(pipe), remains.was_ready, ends, reason.clone());
     (reason, remains.was_ready)

@@ -64,8 +64,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
         commands: &mut Vec<Command>,
     ) -> Poll<Taken>;
 
-    /// Takes what `batch` freed off the gauge, while the kernel is full.
-    fn settle_batch(&self, pipe: PipeId, batch: &mut Batch);
+    /// The kernel is full: takes what `batch` freed off the gauge. Says why the link must be given up, if it
+    /// must; else the waker is kept for that.
+    fn blocked(&self, pipe: PipeId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect>;
 
     /// How many messages the pipe's lane takes. Without room, the waker is kept.
     fn poll_room(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<usize>;
@@ -90,6 +91,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
 
     /// Ready when the socket closes. For connections that have no pipe yet.
     fn poll_closing(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<()>;
+
+    /// Gives a place from [`poll_closing`](Self::poll_closing) up.
+    fn leave_closing(&self, ticket: Ticket);
 
     /// Takes a message from an in-process peer. Whoever is to be woken for it is added to `wakes`.
     fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer;

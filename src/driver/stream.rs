@@ -103,8 +103,16 @@ impl Connection {
         .await;
     }
 
-    pub(crate) fn into_remains(self) -> Remains {
-        Remains { pipe: self.pipe, was_ready: self.phase != Phase::Handshake, batch: self.batch }
+    /// What is left when the connection has ended.
+    pub(crate) fn take_remains(&mut self) -> Remains {
+        let batch = std::mem::take(&mut self.batch);
+        Remains { pipe: self.pipe, was_ready: self.phase != Phase::Handshake, batch }
+    }
+
+    fn leave_closing(&mut self) {
+        if let Some(ticket) = self.closing.take() {
+            self.port.leave_closing(ticket);
+        }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
@@ -155,7 +163,7 @@ impl Connection {
             if self.batch.is_empty() && !self.engine.control().is_empty() {
                 let control = self.engine.control();
                 match Pin::new(&mut self.wire).poll_write(cx, control) {
-                    Poll::Pending => return Ok(true),
+                    Poll::Pending => return self.blocked(cx),
                     Poll::Ready(Ok(0)) => return Err(Disconnect::PeerClosed),
                     Poll::Ready(written) => control.advance(written?),
                 }
@@ -163,7 +171,7 @@ impl Connection {
             }
             if !self.batch.is_empty() {
                 if self.write_batch(cx)?.is_pending() {
-                    return Ok(true);
+                    return self.blocked(cx);
                 }
                 continue;
             }
@@ -223,14 +231,16 @@ impl Connection {
                 self.batch.advance(written?);
                 Ok(Poll::Ready(()))
             }
-            Poll::Pending => {
-                // The kernel is full: what it has taken of a half-written chunk makes room for senders.
-                self.batch.settle();
-                if let Some(pipe) = self.pipe {
-                    self.port.settle_batch(pipe, &mut self.batch);
-                }
-                Ok(Poll::Pending)
-            }
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    /// The kernel is full. What it has taken of a half-written chunk makes room for senders.
+    fn blocked(&mut self, cx: &Context<'_>) -> Result<bool, Disconnect> {
+        self.batch.settle();
+        match self.pipe.and_then(|pipe| self.port.blocked(pipe, cx, &mut self.batch)) {
+            Some(why) => Err(why),
+            None => Ok(true),
         }
     }
 
@@ -317,12 +327,19 @@ impl Connection {
             None => self.port.attach(&self.ends.endpoint).ok_or(Disconnect::Closed)?,
         };
         self.pipe = Some(pipe);
+        self.leave_closing();
         let greeting = self.port.identify(pipe, &info, &self.ends)?;
         greeting.iter().for_each(|command| self.engine.send_command(command));
         self.phase = Phase::Traffic;
         let (endpoint, peer) = (self.ends.endpoint.clone(), self.ends.peer.clone());
         self.port.report(Event::Ready { pipe, endpoint, peer, info });
         Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.leave_closing();
     }
 }
 

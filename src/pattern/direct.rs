@@ -68,6 +68,8 @@ impl Direct {
 }
 
 impl Outbound for Direct {
+    const ANY_PIPE: bool = false;
+
     fn attach(&mut self, pipe: PipeId) {
         self.sessions.0.insert_at(pipe, 0);
     }

@@ -116,6 +116,8 @@ impl Distribute {
 }
 
 impl Outbound for Distribute {
+    const ANY_PIPE: bool = false;
+
     fn attach(&mut self, _pipe: PipeId) {}
 
     fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome {

@@ -94,6 +94,10 @@ pub(crate) enum Welcome {
 
 /// The sending half of a pattern.
 pub(crate) trait Outbound: Send + 'static {
+    /// Whether a message may go to any pipe, so that one waiting sender is as good as another. If not, room in
+    /// one pipe may be what the last in line waits for, and all of them must look.
+    const ANY_PIPE: bool = true;
+
     /// The pipe exists and may queue: on the connecting side that is before anybody answered.
     fn attach(&mut self, pipe: PipeId);
 

@@ -186,6 +186,8 @@ impl RouteById {
 }
 
 impl Outbound for RouteById {
+    const ANY_PIPE: bool = false;
+
     fn attach(&mut self, pipe: PipeId) {
         if self.pipes.get(pipe).is_none() {
             self.pipes.insert_at(pipe, Peer::default());

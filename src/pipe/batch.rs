@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_never_taken_in_part() {
+        let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
+        queue.push(&[], &Message::from([vec![1; 9000], vec![2], vec![3; 9000]]));
+        queue.push(&[], &Message::from("next"));
+        queue.take(batch.chunks(), 1);
+        let size = unwritten(&batch);
+        assert_eq!(size, 9009 + 3 + 9009);
+        batch.advance(size);
+        assert!(batch.is_empty());
+        assert_eq!(batch.take_freed().messages, 1);
+    }
+
+    #[test]
     fn written_messages_leave_the_gauge_when_the_kernel_is_full() {
         let (mut queue, mut batch) = taken(&vec![Message::from("12345678"); 10]);
         assert_eq!(queue.messages(), 10);

@@ -47,8 +47,8 @@ impl Lane {
     }
 
     /// Ties the lane of a waiting pipe to the peer that came.
-    pub(crate) fn link(&mut self, mark: HighWater, resumer: Waker) {
-        self.mark = mark;
+    pub(crate) fn link(&mut self, mark: HighWater, conflate: bool, resumer: Waker) {
+        (self.mark, self.conflate) = (mark, conflate);
         self.resumer = Some(resumer);
     }
 
@@ -79,10 +79,14 @@ impl Lane {
         }
     }
 
-    /// How many messages the lane takes now.
+    /// How many messages a driver may deliver now.
     pub(crate) fn room(&self) -> usize {
+        if self.muted { 0 } else { self.free() }
+    }
+
+    fn free(&self) -> usize {
         match () {
-            () if self.muted || self.orphaned => 0,
+            () if self.orphaned => 0,
             () if self.conflate => usize::MAX,
             () => self.mark.room(self.messages(), self.bytes()),
         }
@@ -171,7 +175,7 @@ impl Lane {
 
     /// Whether an in-process sender may push; if not, it is told at low water.
     pub(crate) fn has_room(&mut self) -> bool {
-        let has_room = self.room() > 0;
+        let has_room = self.free() > 0;
         self.starved |= !has_room;
         has_room
     }

@@ -44,11 +44,16 @@ pub(crate) struct Outbox {
     conflate: bool,
     /// It refused a message and has not said since that there is room again.
     starved: bool,
+    /// The driver, asleep until there is something to write.
     driver: Option<Waker>,
+    /// The driver, asleep until the kernel takes more: to be woken only if the link must be given up.
+    blocked: Option<Waker>,
     commands: Vec<Command>,
     closing: Closing,
     /// The present link must be given up, for this reason.
     stop: Option<Disconnect>,
+    /// What is queued is for the present link only.
+    discard: bool,
 }
 
 impl Outbox {
@@ -59,9 +64,11 @@ impl Outbox {
             conflate,
             starved: false,
             driver: None,
+            blocked: None,
             commands: Vec::new(),
             closing: Closing::Open,
             stop: None,
+            discard: false,
         }
     }
 
@@ -69,14 +76,17 @@ impl Outbox {
         &self.queue
     }
 
+    /// Whether a message would fit now, whoever has been told otherwise.
+    pub(crate) fn fits(&self) -> bool {
+        self.conflate || self.queue.room(self.mark) > 0
+    }
+
     /// Whether a message may be pushed. If not, the pipe is starved until [`resumes`](Self::resumes).
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
-        if self.conflate || self.queue.room(self.mark) > 0 {
-            return true;
-        }
-        self.starved = true;
-        false
+        let fits = self.fits();
+        self.starved |= !fits;
+        fits
     }
 
     /// Queues a message. Returns the driver, if it sleeps.
@@ -113,10 +123,7 @@ impl Outbox {
         commands: &mut Vec<Command>,
     ) -> Poll<Taken> {
         self.settle(batch);
-        if self.closing == Closing::Now {
-            return Poll::Ready(Taken::Stop(Disconnect::Closed));
-        }
-        if let Some(why) = self.stop.take() {
+        if let Some(why) = self.must_stop() {
             return Poll::Ready(Taken::Stop(why));
         }
         commands.append(&mut self.commands);
@@ -139,6 +146,19 @@ impl Outbox {
                 Poll::Pending
             }
         }
+    }
+
+    /// Why the link must be given up, though the kernel is full. If it need not, the driver is woken when it must.
+    pub(crate) fn blocked(&mut self, cx: &Context<'_>) -> Option<Disconnect> {
+        let why = self.must_stop();
+        if why.is_none() {
+            self.blocked = Some(cx.waker().clone());
+        }
+        why
+    }
+
+    fn must_stop(&mut self) -> Option<Disconnect> {
+        if self.closing == Closing::Now { Some(Disconnect::Closed) } else { self.stop.take() }
     }
 
     fn park(&mut self, cx: &Context<'_>) {
@@ -180,7 +200,8 @@ impl Outbox {
         }
         self.commands.clear();
         self.stop = None;
-        if keep { 0 } else { self.queue.clear() }
+        let discard = std::mem::take(&mut self.discard);
+        if keep && !discard { 0 } else { self.queue.clear() }
     }
 
     /// Frees what an idle peer need not own.
@@ -191,13 +212,13 @@ impl Outbox {
     /// Closes, or closes faster. Returns the driver, if it sleeps.
     pub(crate) fn close(&mut self, closing: Closing) -> Option<Waker> {
         self.closing = self.closing.max(closing);
-        self.driver.take()
+        self.blocked.take().or_else(|| self.driver.take())
     }
 
-    /// Ends the present link. A dialled pipe gets a fresh one; what was queued for this one is dropped.
+    /// Ends the present link. A dialled pipe gets a fresh one; what is queued for this one is dropped with it.
     pub(crate) fn stop(&mut self, why: Disconnect) -> Option<Waker> {
-        self.queue.clear();
+        self.discard = true;
         self.stop = Some(why);
-        self.driver.take()
+        self.blocked.take().or_else(|| self.driver.take())
     }
 }

@@ -209,10 +209,11 @@ impl ChunkQueue {
         self.chunks.push_back(Chunk { body: run, messages, continues: messages == 0, ..Chunk::default() });
     }
 
-    /// Moves chunks of up to about `limit` bytes to `taken`. They stay on the gauge until they are released.
+    /// Moves chunks of up to about `limit` bytes to `taken`, whole messages only. They stay on the gauge until
+    /// they are released.
     pub(crate) fn take(&mut self, taken: &mut VecDeque<Chunk>, limit: usize) {
         let mut size = 0;
-        while size < limit {
+        while size < limit || taken.back().is_some_and(Chunk::continues) {
             let Some(chunk) = self.chunks.pop_front() else { break };
             size += chunk.len();
             taken.push_back(chunk);

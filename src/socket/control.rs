@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time;
 use zocket_transport::{Endpoint, Purpose};
 
 use super::core::Core;
@@ -68,7 +69,12 @@ impl<P: Composition> Core<P> {
         };
         let endpoint = listener.endpoint().clone();
         let guard = TaskGuard::new(&self.tasks, self.context.tasks());
-        let task = handle.spawn(accept::accept(self.port(), listener, guard));
+        let accepting = accept::accept(self.port(), listener, guard.clone());
+        let task = handle.spawn(async move {
+            accepting.await;
+            // Last, also when aborted: who waits for the tasks finds the address free.
+            drop(guard);
+        });
         self.endpoints.add_bound(endpoint.clone(), Some(task));
         if self.is_closed() {
             self.close_listeners();
@@ -151,7 +157,7 @@ impl<P: Composition> Core<P> {
 
     /// Resolves when the connection to an endpoint has finished its handshake.
     pub(super) async fn connected(&self, to: &Endpoint) -> Result<PeerInfo, ConnectError> {
-        let mut ticket = None;
+        let mut place = Linked { core: self, ticket: None };
         std::future::poll_fn(|cx| {
             let Some(dialled) = self.endpoints.dialled(to) else {
                 return Poll::Ready(Err(ConnectError::Unknown(to.clone())));
@@ -170,7 +176,7 @@ impl<P: Composition> Core<P> {
                     }));
                 }
             }
-            out.linked.wait(&mut ticket, cx.waker());
+            out.linked.wait(&mut place.ticket, cx.waker());
             Poll::Pending
         })
         .await
@@ -183,7 +189,15 @@ impl<P: Composition> Core<P> {
         let pipe = dialled.pipe;
         if self.begin_disconnect(pipe) {
             let core = Arc::clone(self);
-            self.after_linger(self.linger(), Some(pipe), move || core.stop_pipe(pipe));
+            let ending = async move {
+                if time::timeout(core.linger(), core.gone(pipe)).await.is_err() {
+                    core.stop_pipe(pipe);
+                }
+            };
+            match self.handle() {
+                Ok(handle) => drop(handle.spawn(ending)),
+                Err(_) => self.stop_pipe(pipe),
+            }
             self.gone(pipe).await;
         } else {
             drop(self.context.hub().forget(from.address(), |(_, waiting)| *waiting == pipe));
@@ -213,13 +227,13 @@ impl<P: Composition> Core<P> {
 
     /// Resolves when a pipe has been detached.
     async fn gone(&self, pipe: PipeId) {
-        let mut ticket: Option<Ticket> = None;
+        let mut place = Linked { core: self, ticket: None };
         std::future::poll_fn(|cx| {
             let mut out = self.lock_out();
             if out.pipes.get(pipe).is_none() {
                 return Poll::Ready(());
             }
-            out.linked.wait(&mut ticket, cx.waker());
+            out.linked.wait(&mut place.ticket, cx.waker());
             Poll::Pending
         })
         .await;
@@ -239,31 +253,6 @@ impl<P: Composition> Core<P> {
     pub(super) fn linger(&self) -> Duration {
         let none = matches!(P::KIND, SocketKind::Sub | SocketKind::XSub);
         self.options.linger.unwrap_or(if none { Duration::ZERO } else { LINGER })
-    }
-
-    /// Runs `stop` when `linger` has passed, unless the pipe, or else the whole socket, is done before.
-    fn after_linger(
-        self: &Arc<Self>,
-        linger: Duration,
-        pipe: Option<PipeId>,
-        stop: impl FnOnce() + Send + 'static,
-    ) {
-        if self.tasks.is_idle() {
-            return;
-        }
-        let Ok(handle) = self.handle() else { return stop() };
-        let core = Arc::clone(self);
-        handle.spawn(async move {
-            let done = async {
-                match pipe {
-                    Some(pipe) => core.gone(pipe).await,
-                    None => core.tasks.done().await,
-                }
-            };
-            if tokio::time::timeout(linger, done).await.is_err() {
-                stop();
-            }
-        });
     }
 
     /// Closes the socket to its user at once, and to its peers when everything is sent or linger is over.
@@ -296,8 +285,21 @@ impl<P: Composition> Core<P> {
         drop(inn);
         self.settle(effects);
         ending.into_iter().for_each(|pipe| self.detach(pipe));
+        if self.tasks.is_idle() {
+            return self.monitors.end();
+        }
         let core = Arc::clone(self);
-        self.after_linger(linger, None, move || core.stop_all());
+        let ending = async move {
+            if time::timeout(linger, core.tasks.done()).await.is_err() {
+                core.stop_all();
+                core.tasks.done().await;
+            }
+            core.monitors.end();
+        };
+        match self.handle() {
+            Ok(handle) => drop(handle.spawn(ending)),
+            Err(_) => self.stop_all(),
+        }
     }
 
     /// Linger is over: every pipe ends, with what it holds.
@@ -339,5 +341,19 @@ impl<P: Composition> Core<P> {
     pub(super) fn wait_for_name(&self, state: &mut super::outlets::OutPipe) -> Option<Endpoint> {
         state.outlet = Outlet::Waiting(Waiting::new(TaskGuard::new(&self.tasks, self.context.tasks())));
         Some(state.endpoint.clone())
+    }
+}
+
+/// A place among those who wait for a handshake or a pipe's end, given up with the future that holds it.
+struct Linked<'a, P: Composition> {
+    core: &'a Core<P>,
+    ticket: Option<Ticket>,
+}
+
+impl<P: Composition> Drop for Linked<'_, P> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.lock_out().linked.leave(ticket);
+        }
     }
 }

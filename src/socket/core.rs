@@ -163,6 +163,15 @@ impl<P: Composition> Core<P> {
         result
     }
 
+    /// As [`with_outbound`](Self::with_outbound), unless the socket is closed.
+    pub(super) fn with_open_outbound<R>(
+        &self,
+        work: impl FnOnce(&mut P::Outbound, &mut View<'_>) -> R,
+    ) -> Option<R> {
+        let is_open = self.lock_out().closing == Closing::Open;
+        is_open.then(|| self.with_outbound(work))
+    }
+
     /// Runs `work` on the inbound half.
     pub(super) fn with_inbound<R>(&self, work: impl FnOnce(&mut P::Inbound) -> R) -> R {
         work(&mut self.lock_in().pattern)
@@ -173,7 +182,7 @@ impl<P: Composition> Core<P> {
     pub(super) fn attempt(
         &self,
         message: &mut Message,
-        route: impl FnOnce(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
+        mut route: impl FnMut(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
     ) -> Result<(), Refusal> {
         let mut effects = Effects::default();
         let mut out = self.lock_out();
@@ -181,7 +190,13 @@ impl<P: Composition> Core<P> {
             return Err(Refusal::Closed);
         }
         let (pattern, mut view) = out.split(&self.options, &mut effects);
-        let routed = route(pattern, message, &mut view);
+        let mut routed = route(pattern, message, &mut view);
+        if routed == Routed::Blocked {
+            // A pipe that was full is offered to again at low water, so that waiting senders wake seldom. Who
+            // does not wait is told of any room.
+            view.with_room().into_iter().for_each(|pipe| pattern.resume(pipe));
+            routed = route(pattern, message, &mut view);
+        }
         drop(out);
         self.settle(effects);
         routed.into_result()

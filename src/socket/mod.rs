@@ -8,6 +8,7 @@ mod endpoints;
 mod inproc;
 pub(crate) mod kinds;
 mod outlets;
+mod pipes;
 mod port;
 mod wait;
 
@@ -66,6 +67,29 @@ pub trait Receives: Pattern {}
 /// threads of the socket's [`Context`](crate::Context). The futures of a socket may be awaited anywhere.
 /// For latency, await them in a spawned task: the future given to `block_on` or `#[tokio::main]` runs on a
 /// thread of its own in a multi-threaded runtime, and waking a thread costs more than everything else here.
+///
+/// # Misuse
+///
+/// Only what a type can do compiles:
+///
+/// ```compile_fail,E0599
+/// # use zocket::Sub;
+/// Sub::new().try_send("a subscriber does not send");
+/// ```
+/// ```compile_fail,E0599
+/// # use zocket::Push;
+/// Push::new().try_recv();
+/// ```
+/// ```compile_fail,E0599
+/// # use zocket::Pull;
+/// Pull::builder().routing_id("only REQ, DEALER and ROUTER have a name");
+/// ```
+/// ```compile_fail,E0382
+/// # async fn twice(request: zocket::Request) {
+/// request.reply("once").await.ok();
+/// request.reply("twice").await.ok();
+/// # }
+/// ```
 pub struct Socket<P: Pattern> {
     core: Arc<Core<P>>,
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use zocket_transport::Endpoint;
 
 use crate::driver::{Ends, Port};
+use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::{Frame, Message};
 use crate::pattern::Outlets;
@@ -123,6 +124,31 @@ impl OutPipe {
 impl View<'_> {
     fn wake(&mut self, driver: Option<Waker>) {
         self.effects.wakes.add(driver);
+    }
+
+    /// Ends the connection of a pipe whose name another one took. An in-process peer is returned, to be told.
+    pub(super) fn evict(&mut self, old: PipeId) -> Option<(Arc<dyn Port>, PipeId)> {
+        match &mut self.pipes.get_mut(old)?.outlet {
+            Outlet::Wire(outbox) => {
+                self.effects.wakes.add(outbox.stop(Disconnect::HandedOver));
+                None
+            }
+            Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
+            Outlet::Waiting(_) => None,
+        }
+    }
+
+    /// The pipes that would take a message now, whatever the pattern has been told of them.
+    pub(super) fn with_room(&self) -> Vec<PipeId> {
+        let fits = |(pipe, state): (PipeId, &OutPipe)| {
+            let fits = match &state.outlet {
+                Outlet::Wire(outbox) => outbox.fits(),
+                Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
+                Outlet::Local { port, pipe } => port.has_room(*pipe) == Offer::Taken,
+            };
+            fits.then_some(pipe)
+        };
+        self.pipes.iter().filter_map(fits).collect()
     }
 
     /// Queues a copy for one of several peers, encoding the message when the first of them needs it.

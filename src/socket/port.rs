@@ -7,16 +7,16 @@ use bytes::Bytes;
 use zocket_transport::Endpoint;
 
 use super::Composition;
-use super::core::{Core, Out};
+use super::core::Core;
 use super::inproc;
-use super::outlets::{Drops, Effects, OutPipe, Outlet};
+use super::outlets::{Effects, Outlet};
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::{Frame, Message};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{Batch, Closing, HighWater, Lane, Offer, Outbox, PipeId, Taken};
+use crate::pipe::{Batch, Closing, HighWater, Lane, Offer, PipeId, Taken};
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
 
@@ -53,12 +53,11 @@ impl<P: Composition> Port for Core<P> {
         let (pattern, mut view) = out.split(&self.options, &mut effects);
         let welcome = pattern.identify(pipe, info, &mut view);
         let greeting = pattern.greet();
+        let mut evicted = None;
         let (name, muted) = match welcome {
             Welcome::Accept { name } => (name, false),
-            Welcome::Replace { name, evicted } => {
-                if let Some(Outlet::Wire(outbox)) = view.pipes.get_mut(evicted).map(|pipe| &mut pipe.outlet) {
-                    view.effects.wakes.add(outbox.stop(Disconnect::HandedOver));
-                }
+            Welcome::Replace { name, evicted: old } => {
+                evicted = view.evict(old);
                 (Some(name), false)
             }
             Welcome::Mute => (None, true),
@@ -75,7 +74,7 @@ impl<P: Composition> Port for Core<P> {
             let (_, mut view) = out.split(&self.options, &mut effects);
             view.offer(pipe, &[], &mut Message::new());
         }
-        effects.wakes.add(out.senders.first());
+        out.wake_sender(&mut effects.wakes);
         effects.wakes.add_all(out.linked.all());
         if muted {
             effects.events.push(Event::Muted { pipe, routing_id: info.routing_id().clone() });
@@ -93,6 +92,12 @@ impl<P: Composition> Port for Core<P> {
         let greeting = Self::greet_local(&mut out, pipe, greeting);
         drop(out);
         self.settle(effects);
+        if let Some((connecter, pipe)) = evicted {
+            // It would only come back and take the name again, at once and for ever.
+            let (endpoint, reason) = (ends.endpoint.clone(), Disconnect::HandedOver);
+            connecter.report(Event::GaveUp { endpoint, reason });
+            connecter.detach(pipe);
+        }
         Ok(greeting)
     }
 
@@ -118,17 +123,20 @@ impl<P: Composition> Port for Core<P> {
         taken
     }
 
-    fn settle_batch(&self, pipe: PipeId, batch: &mut Batch) {
+    fn blocked(&self, pipe: PipeId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {
         let mut effects = Effects::default();
         let mut out = self.lock_out();
+        let mut why = Some(Disconnect::Closed);
         if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
             outbox.settle(batch);
+            why = outbox.blocked(cx);
             if outbox.resumes() {
                 out.resume(pipe, &mut effects);
             }
         }
         drop(out);
         self.settle(effects);
+        why
     }
 
     fn poll_room(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<usize> {
@@ -186,37 +194,7 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn detach(&self, pipe: PipeId) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
-        let Some(gone) = out.pipes.vacate(pipe) else { return };
-        let notices = out.pattern.detach(pipe);
-        self.notify(pipe, notices, &mut effects);
-        let (queued, _) = gone.queued();
-        let reason = if out.closing == Closing::Open {
-            Dropped::LinkLost
-        } else {
-            out.unsent += queued;
-            Dropped::Linger
-        };
-        effects.report_drops(pipe, queued, reason);
-        effects.wakes.add_all(out.senders.all());
-        effects.wakes.add_all(out.linked.all());
-        let mut inn = self.lock_in();
-        inn.pattern.detach(pipe);
-        if let Some(lane) = inn.lanes.get_mut(pipe) {
-            lane.orphan();
-            if lane.messages() == 0 {
-                inn.lanes.remove(pipe);
-            }
-        }
-        effects.wakes.add_all(inn.receivers.all());
-        drop(inn);
-        self.unmute(&mut out, &mut effects);
-        drop(out);
-        self.settle(effects);
-        if let Outlet::Local { port, pipe } = gone.outlet {
-            port.unlink_local(pipe);
-        }
+        self.end(pipe, Disconnect::Closed);
     }
 
     fn poll_stop(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<()> {
@@ -233,6 +211,10 @@ impl<P: Composition> Port for Core<P> {
         }
         out.closers.wait(ticket, cx.waker());
         Poll::Pending
+    }
+
+    fn leave_closing(&self, ticket: Ticket) {
+        self.lock_out().closers.leave(ticket);
     }
 
     fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer {
@@ -281,8 +263,8 @@ impl<P: Composition> Port for Core<P> {
         capacity: HighWater,
     ) -> Option<PipeId> {
         let resumer = resumer(Arc::clone(&peer), peer_pipe);
-        let lane =
-            Lane::in_process(self.options.receive_high_water.plus(capacity), self.options.conflate, resumer);
+        let conflate = self.options.conflate || peer.options().conflate;
+        let lane = Lane::in_process(self.options.receive_high_water.plus(capacity), conflate, resumer);
         self.attach_with(endpoint, lane, Outlet::Local { port: peer, pipe: peer_pipe }, false)
     }
 
@@ -291,7 +273,8 @@ impl<P: Composition> Port for Core<P> {
         let mut out = self.lock_out();
         if let Some(lane) = self.lock_in().lanes.get_mut(pipe) {
             let resumer = resumer(Arc::clone(&peer), peer_pipe);
-            lane.link(self.options.receive_high_water.plus(capacity), resumer);
+            let conflate = self.options.conflate || peer.options().conflate;
+            lane.link(self.options.receive_high_water.plus(capacity), conflate, resumer);
         }
         if let Some(state) = out.pipes.get_mut(pipe) {
             let local = Outlet::Local { port: Arc::clone(&peer), pipe: peer_pipe };
@@ -310,149 +293,20 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn unlink_local(&self, pipe: PipeId) {
-        let name = {
+        let (name, ends) = {
             let mut out = self.lock_out();
             let is_open = out.closing == Closing::Open;
             let Some(state) = out.pipes.get_mut(pipe) else { return };
-            if state.dialled && is_open { self.wait_for_name(state) } else { None }
+            let ends = state.peer.as_ref().map(|(_, ends)| ends.clone());
+            (if state.dialled && is_open { self.wait_for_name(state) } else { None }, ends)
         };
-        let Some(endpoint) = name else { return self.detach(pipe) };
+        let Some(name) = name else { return self.end(pipe, Disconnect::PeerClosed) };
         self.lost(pipe, Batch::default());
+        if let Some(Ends { endpoint, peer }) = ends {
+            self.report(Event::Disconnected { pipe, endpoint, peer, reason: Disconnect::PeerClosed });
+        }
         if let Some(port) = self.this.upgrade() {
-            inproc::seek(&(port as Arc<dyn Port>), &self.context, pipe, &endpoint);
-        }
-    }
-}
-
-impl<P: Composition> Core<P> {
-    /// A pipe to a wire peer.
-    pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool) -> Option<PipeId> {
-        let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate);
-        let outbox = Outbox::new(self.options.send_high_water, self.options.conflate);
-        self.attach_with(endpoint, lane, Outlet::Wire(outbox), dialled)
-    }
-
-    pub(super) fn attach_with(
-        &self,
-        endpoint: &Endpoint,
-        lane: Lane,
-        outlet: Outlet,
-        dialled: bool,
-    ) -> Option<PipeId> {
-        let mut out = self.lock_out();
-        if out.closing != Closing::Open {
-            return None;
-        }
-        let mut inn = self.lock_in();
-        let pipe = inn.lanes.insert(lane);
-        inn.pattern.attach(pipe);
-        drop(inn);
-        let endpoint = endpoint.clone();
-        out.pipes
-            .insert_at(pipe, OutPipe { outlet, endpoint, peer: None, dialled, dropped: Drops::default() });
-        out.pattern.attach(pipe);
-        let sender = out.senders.first();
-        drop(out);
-        sender.into_iter().for_each(Waker::wake);
-        Some(pipe)
-    }
-
-    fn deliver_with(&self, pipe: PipeId, append: impl FnOnce(&mut Lane) -> bool) -> usize {
-        if !P::RECEIVES {
-            return usize::MAX;
-        }
-        let mut inn = self.lock_in();
-        let Some(lane) = inn.lanes.get_mut(pipe) else { return usize::MAX };
-        let was_empty = append(lane);
-        let room = lane.room();
-        if was_empty {
-            inn.pattern.ready(pipe);
-        }
-        let receiver = inn.receivers.first();
-        drop(inn);
-        receiver.into_iter().for_each(Waker::wake);
-        room
-    }
-
-    /// Queues subscription notices for the application, in the order in which they became true.
-    pub(super) fn notify(
-        &self,
-        pipe: PipeId,
-        notices: impl IntoIterator<Item = Message>,
-        effects: &mut Effects,
-    ) {
-        let mut notices = notices.into_iter().peekable();
-        if notices.peek().is_none() {
-            return;
-        }
-        let mut inn = self.lock_in();
-        notices.for_each(|notice| inn.pattern.notice(pipe, notice));
-        effects.wakes.add(inn.receivers.first());
-    }
-
-    /// Gives a peer a fresh connection, so that nothing of this one can be taken for part of the next.
-    pub(super) fn restart(&self, pipe: PipeId, why: Disconnect) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
-        let Some(state) = out.pipes.get_mut(pipe) else { return };
-        let dialled = state.dialled;
-        let local = match &mut state.outlet {
-            Outlet::Wire(outbox) => {
-                effects.wakes.add(outbox.stop(why));
-                None
-            }
-            Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
-            Outlet::Waiting(_) => None,
-        };
-        drop(out);
-        self.settle(effects);
-        match local {
-            // The end of the binder's pipe makes the connecter seek it anew.
-            Some((binder, answer)) if dialled => binder.detach(answer),
-            Some(_) => self.detach(pipe),
-            None => {}
-        }
-    }
-
-    /// Lets pipes in whose name has become free.
-    fn unmute(&self, out: &mut Out<P::Outbound>, effects: &mut Effects) {
-        while let Some((pipe, name)) = out.pattern.unmute() {
-            let mut inn = self.lock_in();
-            inn.pattern.identify(pipe, Some(&name));
-            if let Some(lane) = inn.lanes.get_mut(pipe) {
-                lane.set_muted(false);
-                effects.wakes.add(lane.take_driver());
-            }
-        }
-    }
-
-    /// Tells an in-process peer the greeting. Returns what is left to tell over a wire.
-    fn greet_local(out: &mut Out<P::Outbound>, pipe: PipeId, greeting: Vec<Command>) -> Vec<Command> {
-        match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
-            Some(Outlet::Local { port, pipe }) => {
-                greeting.into_iter().for_each(|command| port.command(*pipe, command));
-                Vec::new()
-            }
-            _ => greeting,
-        }
-    }
-}
-
-impl<O: Outbound> Out<O> {
-    /// The pipe has room again: its pattern may use it, and somebody who waited may try.
-    pub(super) fn resume(&mut self, pipe: PipeId, effects: &mut Effects) {
-        self.pattern.resume(pipe);
-        effects.wakes.add(self.senders.first());
-        if let Some(state) = self.pipes.get_mut(pipe) {
-            effects.events.extend(state.dropped.end_episode(pipe));
-        }
-    }
-}
-
-impl Effects {
-    fn report_drops(&mut self, pipe: PipeId, messages: usize, reason: Dropped) {
-        if messages > 0 {
-            self.events.push(Event::Dropped { pipe, messages: messages as u64, reason });
+            inproc::seek(&(port as Arc<dyn Port>), &self.context, pipe, &name);
         }
     }
 }

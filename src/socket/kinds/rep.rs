@@ -51,7 +51,7 @@ impl Socket<Kind> {
         loop {
             let mut received = None;
             self.core.receive(1, |delivery| received = Some(delivery)).await;
-            if let Some(request) = self.request(received.ok_or(RecvError::Closed)?) {
+            if let Some(request) = self.open(received.ok_or(RecvError::Closed)?) {
                 return Ok(request);
             }
         }
@@ -68,7 +68,7 @@ impl Socket<Kind> {
             match self.core.try_recv(1, |delivery| received = Some(delivery)) {
                 Poll::Pending => return Err(TryRecvError::Empty),
                 Poll::Ready(_) => {
-                    if let Some(request) = self.request(received.ok_or(TryRecvError::Closed)?) {
+                    if let Some(request) = self.open(received.ok_or(TryRecvError::Closed)?) {
                         return Ok(request);
                     }
                 }
@@ -76,7 +76,7 @@ impl Socket<Kind> {
         }
     }
 
-    fn request(&self, delivery: Delivery) -> Option<Request> {
+    fn open(&self, delivery: Delivery) -> Option<Request> {
         let (envelope, message) = envelope::split(delivery.message).ok()?;
         let core = Arc::clone(&self.core);
         Some(Request { core, pipe: delivery.from, session: delivery.session, envelope, message })

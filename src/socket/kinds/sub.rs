@@ -59,18 +59,22 @@ impl Socket<Kind> {
         let prefix = Frame::from(prefix.as_ref());
         // The filter first: what a publisher sends because of this must find it in place.
         self.core.with_inbound(|filter| filter.subscribe(&prefix));
-        self.core.with_outbound(|subscriber, view| subscriber.subscribe(&prefix, view));
-        Ok(())
+        self.core
+            .with_open_outbound(|subscriber, view| subscriber.subscribe(&prefix, view))
+            .ok_or(SubscribeError::Closed)
     }
 
     /// Takes a subscription back.
     ///
     /// # Errors
     ///
-    /// There is none to that prefix.
+    /// There is none to that prefix, or the socket is closed.
     pub fn unsubscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
         let prefix = Frame::from(prefix.as_ref());
-        let done = self.core.with_outbound(|subscriber, view| subscriber.unsubscribe(&prefix, view));
+        let done = self
+            .core
+            .with_open_outbound(|subscriber, view| subscriber.unsubscribe(&prefix, view))
+            .ok_or(SubscribeError::Closed)?;
         self.core.with_inbound(|filter| filter.unsubscribe(&prefix));
         if done { Ok(()) } else { Err(SubscribeError::NotSubscribed) }
     }

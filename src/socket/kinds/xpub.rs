@@ -28,7 +28,8 @@ impl Sends for Kind {}
 impl Receives for Kind {}
 
 /// A [`Pub`](crate::Pub) that also receives: a message `1` + prefix for a subscription and `0` + prefix for a
-/// cancellation, and whatever else an [`XSub`](crate::XSub) sends upstream.
+/// cancellation, and whatever else an [`XSub`](crate::XSub) sends upstream. Subscriptions take effect whether they
+/// are received or not; of those that nobody receives, the newest million are kept.
 ///
 /// # Examples
 ///

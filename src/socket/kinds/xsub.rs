@@ -57,18 +57,22 @@ impl Socket<Kind> {
     /// The socket is closed.
     pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
         let prefix = Frame::from(prefix.as_ref());
-        self.core.with_outbound(|subscriber, view| subscriber.subscribe(&prefix, view));
-        Ok(())
+        self.core
+            .with_open_outbound(|subscriber, view| subscriber.subscribe(&prefix, view))
+            .ok_or(SubscribeError::Closed)
     }
 
     /// Takes a subscription back.
     ///
     /// # Errors
     ///
-    /// There is none to that prefix.
+    /// There is none to that prefix, or the socket is closed.
     pub fn unsubscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
         let prefix = Frame::from(prefix.as_ref());
-        let done = self.core.with_outbound(|subscriber, view| subscriber.unsubscribe(&prefix, view));
+        let done = self
+            .core
+            .with_open_outbound(|subscriber, view| subscriber.unsubscribe(&prefix, view))
+            .ok_or(SubscribeError::Closed)?;
         if done { Ok(()) } else { Err(SubscribeError::NotSubscribed) }
     }
 }

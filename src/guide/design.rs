@@ -1,0 +1,127 @@
+//! How it works inside, and what was tried. For those who change it, and those who wonder.
+//!
+//! # Three ideas
+//!
+//! **Bytes cross threads, messages do not.** Between `send` and the kernel, and between the kernel and `recv`, there
+//! is exactly one queue of *chunks*: ZMTP frames back to back, each up to 64 KiB, with a count of the messages that end
+//! in them. `send` encodes into the last chunk of the peer's queue; the connection's task moves whole chunks to
+//! and from the kernel; `recv` decodes one message from the front chunk. Nothing is allocated per message on one
+//! core and freed on another, and no wake-up and no channel operation is per message. Both directions use the same
+//! structure. In-process peers skip the codec: their queue holds messages.
+//!
+//! **Patterns are values.** Load-balance, distribute, route-by-id and fair-queue are plain structs over the ids of
+//! pipes. They know nothing of tasks, locks, sockets or time, and are tested with two vectors in place of a
+//! network. A socket type is a choice of two of them.
+//!
+//! **A task exists only for a descriptor.** One per connection, one per listener. No task per socket, no mailbox:
+//! a socket is shared state under short locks, and back-pressure is a return value.
+//!
+//! # Layers
+//!
+//! ```text
+//! kinds ──> socket ──> driver ──> pipe ──> zmtp ──> message
+//!   │          │          └─────> zocket-transport          (a crate that knows none of the others)
+//!   └> pattern ┴────────────────> pipe::PipeId and other values
+//! ```
+//!
+//! | layer | is | must never name |
+//! |---|---|---|
+//! | `message` | frames and messages | anything of ours, I/O |
+//! | `zmtp` | the protocol: one engine per connection; bytes and times come in as arguments | tokio, `std::io`, `std::net`, locks |
+//! | `pipe` | queues and marks: plain data | tokio, locks, clocks, the engine |
+//! | `pattern` | which pipe gets a message, which is read next | tokio, wakers, locks, clocks, queues |
+//! | `driver` | the tasks: the only place that polls I/O | socket types: it sees a socket as a trait object |
+//! | `socket` | what users hold: two locks, builders, endpoints | tokio's I/O |
+//! | `socket::kinds` | one short file per socket type | each other |
+//! | `transports/*` | one file per scheme | each other, the sockets |
+//!
+//! `error`, `options` and `event` are values that the layers above share. `tests/layering.rs` has the exact table and
+//! fails on a forbidden edge. Cycles cannot arise, since drivers and in-process peers see a socket as `dyn Port`, a
+//! trait that belongs to `driver`; it also means that drivers are compiled once and not for each socket type.
+//!
+//! # The life of a message
+//!
+//! Out, by `Push` over tcp:
+//!
+//! 1. `send` locks *outbound*: the pattern, the table of pipes, those who wait.
+//! 2. The pattern picks a pipe and offers it the message. A pipe at its mark says `Full` and leaves the ring until it
+//!    has drained to half; if all are full, the task joins the line, and its future still owns the message.
+//! 3. The pipe's outbox encodes the frames into its last chunk. A payload of 8 KiB or more is linked, not copied.
+//! 4. Unlock. If the connection's task sleeps, wake it: its waker is taken, so the next thousand sends wake nobody.
+//! 5. The connection's task writes control bytes (handshake, PING, subscriptions) first, then locks outbound, takes
+//!    up to 128 KiB of chunks, and unlocks.
+//! 6. It writes up to 64 slices at a time until all is written or the kernel is full. A message leaves the gauge when
+//!    the kernel has its last byte. If that brings the queue down to half its mark and somebody was refused, the
+//!    pipe joins the ring again and one sender is woken; who has sent wakes the next in line.
+//! 7. If the link dies, the batch goes back to the head of the queue, from the first message that was not wholly
+//!    written, and waits for the next link.
+//!
+//! In, by `Pull`:
+//!
+//! 1. The connection's task asks how many messages the lane still takes. None: it stops reading, and its waker stays
+//!    in the lane until the lane has drained to half.
+//! 2. It reads up to 64 KiB into a buffer that belongs to the thread, and is lent while a connection reads.
+//! 3. The engine scans frame headers, and says: so many bytes, in which so many messages end, at most as many as
+//!    there is room for; or a command; or that the handshake is done. A message is handed on only when it is whole.
+//! 4. The run of bytes goes into the lane, under the *inbound* lock: by copy up to 4 KiB, so that a small message does
+//!    not hold a read buffer; else split off. One receiver is woken.
+//! 5. `recv` locks inbound, the pattern picks the lane whose turn it is, and its queue decodes one message: up to 23
+//!    bytes inline, up to 512 copied, above that shared.
+//!
+//! A frame larger than a read gets a buffer of its own, which grows with what has arrived and never with what its
+//! header claims.
+//!
+//! *In-process*: `send` holds outbound of its own socket and puts the message into the lane of its peer, under the
+//! peer's inbound. There is no task and no descriptor.
+//!
+//! *Fan-out*: the trie gives the pipes that match; the first one that is on a wire has the message encoded, and the
+//! others append the same bytes, by copy up to 4 KiB, shared above.
+//!
+//! *Subscriptions*: what must reach each new connection is never queued. At the handshake the pattern is asked, under
+//! its lock, what a new peer must hear first; what changes later is queued behind that. So subscribing again after a
+//! reconnect is no case of its own.
+//!
+//! # Locks
+//!
+//! Two per socket, one for each direction:
+//!
+//! ```text
+//! outbound of a subscriber → outbound of its in-process publisher → inbound of any socket
+//! ```
+//!
+//! Nothing is taken under inbound, and nobody is woken, and nothing reported, under either: what a critical section
+//! owes others is collected and let go after unlocking. The list of endpoints has a lock that is never held with
+//! another. The locks are `std`'s; a critical section encodes or decodes one message and is some tens of nanoseconds
+//! long, except that `recv_many` and fan-outs do many.
+//!
+//! Waiting is first come, first served. Whoever was woken and goes away without using it wakes the next one; whoever
+//! did use it wakes the next one too, for there may be more.
+//!
+//! # The connection's task
+//!
+//! One future, polled by hand, rather than a reader and a writer: both directions, heartbeats and the handshake share
+//! one engine without a lock, and one `poll` writes until the queue is empty or the kernel full, reads until the
+//! kernel is empty or the lane full, and leaves its waker wherever it stopped. It has one timer, armed lazily. After
+//! 512 KiB read it yields.
+//!
+//! It ends in order: everything written, its half shut down, then what still arrives is read and dropped until the
+//! peer closes too. A close with unread bytes would reset the connection and destroy what the peer has not read.
+//!
+//! A heartbeat's clocks stand still while a lane is full: the peer's silence is then our doing.
+//!
+//! # Tried, and refused
+//!
+//! * **A lock per outgoing queue**, below the socket's routing lock. A `send` then takes two locks, and a fan-out one
+//!   per peer, to save the drivers a wait of some tens of nanoseconds once in a batch.
+//! * **Writing inside `send`.** It saves a lone message a task switch, and loses the batching that throughput lives
+//!   on. Refused on paper: another library measured a factor of four to seven, and took it back.
+//! * **Other sizes of chunks.** From 16 to 256 KiB made no clear difference.
+//! * **Yielding by the number of messages alone.** With a bound of 512 KiB beside it, messages of 32 KiB went twice as
+//!   fast: bytes under way then stay in the cache.
+//! * **Copying large payloads.** From 8 KiB on, linking them is faster.
+//!
+//! # Room left
+//!
+//! For wires that are not streams (`Wire` has room for more kinds), for security mechanisms (behind a trait; NULL is
+//! the first), for acknowledgements (a link that is lost gives back what was not written, and handshakes carry
+//! properties for negotiation).

@@ -1,0 +1,110 @@
+//! Which numbers may be turned, and what they cost. The defaults are meant to be left alone; measure first.
+//!
+//! # Where your tasks run
+//!
+//! Each connection is a task on the tokio runtime that was current when the socket was made. `send` and `recv` run
+//! on your task, and wake the connection's task only if it sleeps.
+//!
+//! * **Spawn.** In a multi-threaded runtime the future given to `block_on` or `#[tokio::main]` runs on a thread of
+//!   its own, so each wake-up between it and a connection crosses threads. In a spawned task it stays on one
+//!   worker. For round trips this is the largest factor of all.
+//! * **`current_thread`** is the fastest flavour for round trips, and for one busy connection often for throughput
+//!   as well. A multi-threaded runtime puts encoding (your task) and system calls (the connection's) on two cores.
+//! * **No runtime?** Sockets made outside one are served by threads of their [`Context`](crate::Context)
+//!   ([`io_threads`](crate::ContextBuilder::io_threads), one by default); their futures can be awaited on any
+//!   executor.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use zocket::{Pull, Push};
+//!
+//! // Made outside any runtime, so a thread of the context serves them.
+//! let (push, pull) = (Push::new(), Pull::new());
+//! // An executor that can do no I/O and no timers: awaiting needs neither.
+//! tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//!     let at = pull.bind("tcp://127.0.0.1:0").await?;
+//!     push.connect(&at)?;
+//!     push.send("served elsewhere").await?;
+//!     assert_eq!(pull.recv().await?, "served elsewhere");
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Batching
+//!
+//! There is no delay and nothing to flush: an idle connection writes a message at once. While it is busy, what is
+//! sent meanwhile gathers in the queue, encoded, and goes out as one write. So batches grow with the load, by
+//! themselves. What hinders them is waiting after each message: send many before you await an answer.
+//!
+//! [`recv_many`](crate::Socket::recv_many) takes what is there under one lock, and is the cheapest way to receive.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use zocket::{Pull, Push};
+//!
+//! let (push, pull) = (Push::new(), Pull::new());
+//! pull.bind("inproc://tuning-many").await?;
+//! push.connect("inproc://tuning-many")?;
+//! for number in 0..100 {
+//!     push.send(number.to_string()).await?;
+//! }
+//! let mut messages = Vec::new();
+//! while messages.len() < 100 {
+//!     pull.recv_many(&mut messages, 256).await?;
+//! }
+//! assert_eq!(messages[99], "99");
+//! # Ok(()) }
+//! ```
+//!
+//! # High-water marks
+//!
+//! A mark is how much a slow peer may hold, and how long a fast one can go on while the other side is away. For
+//! throughput, 1000 messages are plenty: a queue need only cover the time of a wake-up. More of it is latency
+//! when it is full. Below about 100 small messages, waking starts to cost, since whoever waits in `send` is woken
+//! when the queue is half empty. For large messages the mark in bytes decides; a thousand subscribers with full
+//! queues of 64 MiB are 64 GB, so lower it where there are many peers:
+//! [`HighWater::messages(1000).bytes(1 << 20)`](crate::HighWater::bytes).
+//!
+//! # Sizes, and what is copied
+//!
+//! | payload of a frame | what happens to it |
+//! |---|---|
+//! | up to 23 bytes | lives inside the [`Frame`](crate::Frame): no allocation |
+//! | sending, below 8 KiB | copied once, into the chunk that the kernel reads |
+//! | sending, from 8 KiB | not copied: the kernel reads your [`Bytes`](bytes::Bytes) |
+//! | sending to several subscribers | encoded once; above 4 KiB shared, below copied to each |
+//! | receiving, up to 512 bytes, or in a read of up to 4 KiB | copied out of the read buffer |
+//! | receiving, above that | shares the read buffer: no copy |
+//!
+//! A received frame above 512 bytes may keep its read buffer, up to 64 KiB or the size of its message, alive for
+//! as long as you keep it. If you keep a few of many, copy them (`Frame::copy_from_slice`).
+//!
+//! Large messages are read into a buffer of their own, which grows with what has arrived. Other reads go into one
+//! buffer per thread, lent to whichever connection is reading, so idle connections own none.
+//!
+//! # Budgets
+//!
+//! A `send` or `recv` that never has to wait yields once in 256 calls or 512 KiB; a connection's task yields after
+//! reading 512 KiB. Neither can be set: they keep what is under way in the cache, and the other tasks alive.
+//!
+//! # Latency
+//!
+//! `TCP_NODELAY` is always on. For fresh values rather than all values: [`conflate`](crate::SocketBuilder::conflate)
+//! at the receiver, and at the sender with a small [`LinkOptions`](crate::LinkOptions) `send_buffer` or
+//! `unsent_low_water`. Over `inproc` it is enough that one of the two sides conflates.
+//!
+//! # Finding dead peers
+//!
+//! A peer that closes or crashes is noticed at once; one whose machine or cable vanishes is not. By default
+//! zockets ask each other after 15 s and give up after 45 more, and tcp probes everybody after 60 s. For faster:
+//! [`heartbeat`](crate::SocketBuilder::heartbeat), and `user_timeout` in `LinkOptions`. Beware of libzmq peers
+//! that stop reading for long: they answer no PING meanwhile.
+//!
+//! # Many peers
+//!
+//! [`max_handshakes`](crate::SocketBuilder::max_handshakes) and
+//! [`handshake_timeout`](crate::SocketBuilder::handshake_timeout) bound what strangers may hold;
+//! [`max_message_bytes`](crate::SocketBuilder::max_message_bytes) and
+//! [`max_frames`](crate::SocketBuilder::max_frames) bound one message. After a restart of a server with thousands
+//! of clients, their jitter spreads them, and a `backlog` of 1024 holds those who come at once.

@@ -1,0 +1,206 @@
+//! The life of a pipe in its socket: attached, resumed, restarted, ended.
+//!
+//! Each step changes both halves under their locks, outbound first, so that no message falls in between.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use zocket_transport::Endpoint;
+
+use super::Composition;
+use super::core::{Core, Out};
+use super::outlets::{Drops, Effects, OutPipe, Outlet};
+use crate::driver::{Ends, Port};
+use crate::error::Disconnect;
+use crate::event::{Dropped, Event};
+use crate::message::Message;
+use crate::pattern::{Inbound, Outbound};
+use crate::pipe::{Closing, Lane, Outbox, PipeId};
+use crate::sync::Wakes;
+use crate::zmtp::Command;
+
+impl<P: Composition> Core<P> {
+    /// A pipe to a wire peer.
+    pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool) -> Option<PipeId> {
+        let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate);
+        let outbox = Outbox::new(self.options.send_high_water, self.options.conflate);
+        self.attach_with(endpoint, lane, Outlet::Wire(outbox), dialled)
+    }
+
+    pub(super) fn attach_with(
+        &self,
+        endpoint: &Endpoint,
+        lane: Lane,
+        outlet: Outlet,
+        dialled: bool,
+    ) -> Option<PipeId> {
+        let mut out = self.lock_out();
+        if out.closing != Closing::Open {
+            return None;
+        }
+        let mut inn = self.lock_in();
+        let pipe = inn.lanes.insert(lane);
+        inn.pattern.attach(pipe);
+        drop(inn);
+        let endpoint = endpoint.clone();
+        out.pipes
+            .insert_at(pipe, OutPipe { outlet, endpoint, peer: None, dialled, dropped: Drops::default() });
+        out.pattern.attach(pipe);
+        let mut wakes = Wakes::default();
+        out.wake_sender(&mut wakes);
+        drop(out);
+        wakes.fire();
+        Some(pipe)
+    }
+
+    /// The pipe is gone. `reason` is for the events of in-process pipes; wires' drivers report for themselves.
+    pub(super) fn end(&self, pipe: PipeId, reason: Disconnect) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let Some(mut gone) = out.pipes.vacate(pipe) else { return };
+        let notices = out.pattern.detach(pipe);
+        self.notify(pipe, notices, &mut effects);
+        effects.events.extend(gone.dropped.end_episode(pipe));
+        let (queued, _) = gone.queued();
+        let why = if out.closing == Closing::Open {
+            Dropped::LinkLost
+        } else {
+            out.unsent += queued;
+            Dropped::Linger
+        };
+        effects.report_drops(pipe, queued, why);
+        effects.wakes.add_all(out.senders.all());
+        effects.wakes.add_all(out.linked.all());
+        let mut inn = self.lock_in();
+        inn.pattern.detach(pipe);
+        if let Some(lane) = inn.lanes.get_mut(pipe) {
+            lane.orphan();
+            if lane.messages() == 0 {
+                inn.lanes.remove(pipe);
+            }
+        }
+        effects.wakes.add_all(inn.receivers.all());
+        drop(inn);
+        self.unmute(&mut out, &mut effects);
+        drop(out);
+        self.settle(effects);
+        if let Outlet::Local { port, pipe: answer } = gone.outlet {
+            if let Some((_, Ends { endpoint, peer })) = gone.peer {
+                self.report(Event::Disconnected { pipe, endpoint, peer, reason });
+            }
+            port.unlink_local(answer);
+        }
+    }
+
+    pub(super) fn deliver_with(&self, pipe: PipeId, append: impl FnOnce(&mut Lane) -> bool) -> usize {
+        if !P::RECEIVES {
+            return usize::MAX;
+        }
+        let mut inn = self.lock_in();
+        let Some(lane) = inn.lanes.get_mut(pipe) else { return usize::MAX };
+        let was_empty = append(lane);
+        let room = lane.room();
+        if was_empty {
+            inn.pattern.ready(pipe);
+        }
+        let receiver = inn.receivers.first();
+        drop(inn);
+        receiver.into_iter().for_each(Waker::wake);
+        room
+    }
+
+    /// Queues subscription notices for the application, in the order in which they became true.
+    pub(super) fn notify(
+        &self,
+        pipe: PipeId,
+        notices: impl IntoIterator<Item = Message>,
+        effects: &mut Effects,
+    ) {
+        let mut notices = notices.into_iter().peekable();
+        if notices.peek().is_none() {
+            return;
+        }
+        let mut inn = self.lock_in();
+        notices.for_each(|notice| inn.pattern.notice(pipe, notice));
+        effects.wakes.add(inn.receivers.first());
+    }
+
+    /// Gives a peer a fresh connection, so that nothing of this one can be taken for part of the next.
+    pub(super) fn restart(&self, pipe: PipeId, why: Disconnect) {
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        let Some(state) = out.pipes.get_mut(pipe) else { return };
+        let dialled = state.dialled;
+        let local = match &mut state.outlet {
+            Outlet::Wire(outbox) => {
+                effects.wakes.add(outbox.stop(why));
+                None
+            }
+            Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
+            Outlet::Waiting(_) => None,
+        };
+        drop(out);
+        self.settle(effects);
+        match local {
+            // The end of the binder's pipe makes the connecter seek it anew.
+            Some((binder, answer)) if dialled => binder.detach(answer),
+            Some(_) => self.detach(pipe),
+            None => {}
+        }
+    }
+
+    /// Lets pipes in whose name has become free.
+    pub(super) fn unmute(&self, out: &mut Out<P::Outbound>, effects: &mut Effects) {
+        while let Some((pipe, name)) = out.pattern.unmute() {
+            let mut inn = self.lock_in();
+            inn.pattern.identify(pipe, Some(&name));
+            if let Some(lane) = inn.lanes.get_mut(pipe) {
+                lane.set_muted(false);
+                effects.wakes.add(lane.take_driver());
+            }
+        }
+    }
+
+    /// Tells an in-process peer the greeting. Returns what is left to tell over a wire.
+    pub(super) fn greet_local(
+        out: &mut Out<P::Outbound>,
+        pipe: PipeId,
+        greeting: Vec<Command>,
+    ) -> Vec<Command> {
+        match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
+            Some(Outlet::Local { port, pipe }) => {
+                greeting.into_iter().for_each(|command| port.command(*pipe, command));
+                Vec::new()
+            }
+            _ => greeting,
+        }
+    }
+}
+
+impl<O: Outbound> Out<O> {
+    /// There is room somewhere: somebody who waits may try.
+    pub(super) fn wake_sender(&mut self, wakes: &mut Wakes) {
+        if O::ANY_PIPE {
+            wakes.add(self.senders.first());
+        } else {
+            wakes.add_all(self.senders.all());
+        }
+    }
+
+    /// The pipe has room again: its pattern may use it, and somebody who waited may try.
+    pub(super) fn resume(&mut self, pipe: PipeId, effects: &mut Effects) {
+        self.pattern.resume(pipe);
+        self.wake_sender(&mut effects.wakes);
+        if let Some(state) = self.pipes.get_mut(pipe) {
+            effects.events.extend(state.dropped.end_episode(pipe));
+        }
+    }
+}
+
+impl Effects {
+    pub(super) fn report_drops(&mut self, pipe: PipeId, messages: usize, reason: Dropped) {
+        if messages > 0 {
+            self.events.push(Event::Dropped { pipe, messages: messages as u64, reason });
+        }
+    }
+}
