@@ -1,0 +1,21 @@
+//! What the public API promises, tried from outside: every test is one sentence about sockets.
+//!
+//! `stage` sets sockets up and waits for events; nothing here sleeps to wait for something. A deadline is only
+//! there to turn a hang into a failure. Where a promise holds for every transport and either order of start,
+//! the test goes through `stage::ways()`.
+
+mod cancel;
+mod errors;
+mod events;
+mod fairness;
+mod flow;
+mod hostile;
+mod lifecycle;
+mod names;
+mod publish;
+mod reconnect;
+mod request;
+mod sim;
+mod slow;
+mod stage;
+mod talk;
