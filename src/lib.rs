@@ -47,6 +47,9 @@ mod context;
 mod driver;
 mod error;
 mod event;
+#[cfg(any(fuzzing, feature = "__internals"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guide;
 #[cfg(any(fuzzing, feature = "__internals"))]
 #[doc(hidden)]

@@ -1,0 +1,123 @@
+//! Chunk queues and batches against a list of messages and a count of bytes.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+use super::Choices;
+use crate::message::Message;
+use crate::pipe::{Batch, ChunkQueue, SLICES};
+
+/// An outgoing queue, the batch that a driver took from it, and what both must hold.
+#[derive(Default)]
+struct Outgoing {
+    queue: ChunkQueue,
+    batch: Batch,
+    /// Messages that the kernel has not taken wholly, with their wire form.
+    waiting: VecDeque<(Message, Bytes)>,
+    /// Bytes of them that the kernel has.
+    written: usize,
+}
+
+fn draw(choices: &mut Choices<'_>) -> Message {
+    let mut message = Message::from(vec![choices.byte(); choices.len()]);
+    for _ in 0..choices.below(4) {
+        message.push_back(vec![choices.byte(); choices.len()]);
+    }
+    message
+}
+
+impl Outgoing {
+    fn push(&mut self, choices: &mut Choices<'_>) {
+        let message = draw(choices);
+        let encoded = ChunkQueue::encode(&message);
+        match choices.below(2) {
+            0 => self.queue.push(&[], &message),
+            _ => self.queue.push_encoded(&encoded),
+        }
+        self.waiting.push_back((message, encoded));
+    }
+
+    /// Writes up to `most` bytes, which must be the next ones of the messages.
+    fn write(&mut self, most: usize) {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = self.batch.slices(&mut slices);
+        assert!(filled > 0 || self.batch.is_empty(), "nothing to write, and not done");
+        let wire: Vec<u8> =
+            slices[..filled].iter().flat_map(|slice| slice.iter().copied()).take(most).collect();
+        let expected =
+            self.waiting.iter().flat_map(|(_, encoded)| encoded.iter().copied()).skip(self.written);
+        assert!(wire.iter().copied().eq(expected.take(wire.len())), "other bytes than the messages'");
+        self.batch.advance(wire.len());
+        self.written += wire.len();
+    }
+
+    /// The kernel is full: what it has wholly taken is off the gauge, and nothing else.
+    fn settle(&mut self) {
+        self.batch.settle();
+        let freed = self.batch.take_freed();
+        self.queue.release(freed.messages, freed.bytes);
+        let mut messages = 0;
+        while let Some((_, encoded)) = self.waiting.front()
+            && encoded.len() <= self.written
+        {
+            self.written -= encoded.len();
+            self.waiting.pop_front();
+            messages += 1;
+        }
+        // What was counted before, by a chunk that was done with, is in `freed` as well.
+        assert_eq!(freed.messages, messages, "messages wholly written");
+        self.check();
+    }
+
+    fn check(&self) {
+        let bytes: usize = self.waiting.iter().map(|(_, encoded)| encoded.len()).sum();
+        assert_eq!((self.queue.messages(), self.queue.bytes()), (self.waiting.len(), bytes), "the gauge");
+    }
+
+    /// The link is lost: what was not written wholly is at the head again.
+    fn lose(&mut self) {
+        self.settle();
+        let (rest, settled) = std::mem::take(&mut self.batch).into_rest();
+        self.queue.give_back(rest, settled.bytes, settled.messages);
+        self.written = 0;
+        self.check();
+    }
+}
+
+/// An outgoing queue through writes, lost links and all.
+pub fn chunk_ops(data: &[u8]) {
+    let mut choices = Choices(data);
+    let mut out = Outgoing::default();
+    while !choices.is_empty() {
+        match choices.below(8) {
+            0..3 => out.push(&mut choices),
+            3 => out.queue.take(out.batch.chunks(), choices.len()),
+            4 | 5 => out.write(choices.len()),
+            6 => out.settle(),
+            _ if choices.below(4) == 0 => out.lose(),
+            _ => out.queue.shrink(),
+        }
+    }
+    out.lose();
+    receive(&out.waiting);
+    for (message, _) in out.waiting {
+        assert_eq!(out.queue.front(), Some(&**message.first()));
+        assert_eq!(out.queue.pop(), Some(message));
+    }
+    assert!(out.queue.pop().is_none());
+    assert_eq!((out.queue.messages(), out.queue.bytes()), (0, 0));
+}
+
+/// The same messages as they arrive: in runs, by copy and not.
+fn receive(messages: &VecDeque<(Message, Bytes)>) {
+    let mut queue = ChunkQueue::default();
+    for (n, (_, encoded)) in messages.iter().enumerate() {
+        if n % 2 == 0 { queue.append_copy(encoded, 1) } else { queue.append(encoded.clone(), 1) }
+    }
+    for (message, _) in messages {
+        assert_eq!(queue.pop().as_ref(), Some(message));
+    }
+    assert_eq!((queue.messages(), queue.bytes()), (0, 0));
+}
