@@ -3,6 +3,8 @@
 //! The table below is the architecture, bottom to top. `message` knows nothing of ours; `zmtp` and `pattern` are
 //! pure; `pipe` is plain data; only `driver` polls I/O; users hold what `socket` makes.
 
+#![expect(clippy::unwrap_used, reason = "a file of the tree that cannot be read fails the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,7 +83,9 @@ fn named(line: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn no_layer_names_one_above_it() {
     let mut wrong = Vec::new();
-    for source in sources("src").iter().filter(|source| !matches!(&*source.layer, "lib" | "internals")) {
+    for source in
+        sources("src").iter().filter(|source| !matches!(&*source.layer, "lib" | "internals" | "fuzzing"))
+    {
         let (_, allowed) = MAY_NAME
             .iter()
             .find(|(layer, _)| *layer == source.layer)
@@ -141,9 +145,8 @@ fn transports_know_neither_each_other_nor_the_sockets() {
         for line in &source.lines {
             assert!(!line.contains("zocket::"), "{}: {line}", source.path.display());
             if !SHARED.contains(&&*source.layer) {
-                for sibling in named(line).filter(|name| schemes.contains(name) && *name != source.layer) {
-                    panic!("{} names its sibling {sibling}", source.path.display());
-                }
+                let sibling = named(line).find(|name| schemes.contains(name) && *name != source.layer);
+                assert_eq!(sibling, None, "{} names a sibling", source.path.display());
             }
         }
     }

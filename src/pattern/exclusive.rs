@@ -120,7 +120,7 @@ mod tests {
         outlets.open(pipe(0), 9);
         pair.attach(pipe(0));
         assert_eq!(pair.route(&mut "early".into(), &mut outlets), Routed::NoPeer);
-        pair.identify(pipe(0), &peer(crate::zmtp::SocketKind::Pair, ""), &mut outlets);
+        pair.identify(pipe(0), &peer(SocketKind::Pair, ""), &mut outlets);
         assert_eq!(pair.route(&mut "now".into(), &mut outlets), Routed::Sent);
         pair.lost(pipe(0));
         assert_eq!(pair.route(&mut "late".into(), &mut outlets), Routed::NoPeer);

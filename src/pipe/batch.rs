@@ -17,7 +17,7 @@ pub(crate) struct Batch {
     chunks: VecDeque<Chunk>,
     /// How many bytes from the start of the first chunk are with the kernel.
     written: usize,
-    /// How much of that has been counted as freed: a message boundary in the first chunk.
+    /// How much of that has been counted as freed: up to a message boundary.
     settled: Freed,
     freed: Freed,
     /// Emptied chunks, whose buffers go back to the outbox.
@@ -87,14 +87,25 @@ impl Batch {
         None
     }
 
-    /// Counts the messages wholly written in a chunk that is written in part. Done when the kernel is full, and
-    /// when the link is lost: in between the count is not needed.
+    /// Counts the messages wholly written in chunks that are not done with. Needed when the kernel is full, and
+    /// when the link is lost, and only then.
     pub(crate) fn settle(&mut self) {
-        let Some(first) = self.chunks.front() else { return };
-        let (bytes, messages) = first.boundary(self.written);
-        self.freed.messages += messages - self.settled.messages;
-        self.freed.bytes += bytes - self.settled.bytes;
-        self.settled = Freed { messages, bytes };
+        let mut settled = Freed::default();
+        let (mut start, mut before) = (0, 0);
+        for chunk in &self.chunks {
+            if start >= self.written {
+                break;
+            }
+            let (bytes, messages) = chunk.boundary(self.written - start);
+            if messages > 0 {
+                settled = Freed { messages: before + messages, bytes: start + bytes };
+            }
+            start += chunk.len();
+            before += chunk.messages();
+        }
+        self.freed.messages += settled.messages - self.settled.messages;
+        self.freed.bytes += settled.bytes - self.settled.bytes;
+        self.settled = settled;
     }
 
     /// What left since the last call.
@@ -102,7 +113,7 @@ impl Batch {
         std::mem::take(&mut self.freed)
     }
 
-    /// The chunks whose messages were not wholly written, and how much of the first one was.
+    /// The chunks that are not done with, and how much of them is: whole messages.
     pub(crate) fn into_rest(mut self) -> (VecDeque<Chunk>, Freed) {
         self.settle();
         (self.chunks, self.settled)
@@ -129,6 +140,11 @@ mod tests {
         slices[..filled].iter().map(|slice| slice.len()).sum()
     }
 
+    /// What messages take on the wire.
+    fn size_of(messages: &[Message]) -> usize {
+        unwritten(&taken(messages).1)
+    }
+
     #[test]
     fn every_cut_gives_back_exactly_the_messages_not_wholly_written() {
         let large = vec![7; 9000];
@@ -145,6 +161,12 @@ mod tests {
             batch.advance(cut - cut / 2);
             batch.settle();
             let freed = batch.take_freed();
+            let whole = (0..with_parts.len()).take_while(|n| size_of(&with_parts[..=*n]) <= cut).count();
+            assert_eq!(
+                freed,
+                Freed { messages: whole, bytes: size_of(&with_parts[..whole]) },
+                "cut at {cut}"
+            );
             queue.release(freed.messages, freed.bytes);
             let (rest, settled) = batch.into_rest();
             queue.give_back(rest, settled.bytes, settled.messages);

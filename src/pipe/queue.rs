@@ -235,17 +235,22 @@ impl ChunkQueue {
         }
     }
 
-    /// Puts taken chunks back at the head. The first `written` bytes of the first one, in which `messages`
-    /// messages end, are gone; they end at a message boundary and have been released.
+    /// Puts taken chunks back at the head. Their first `written` bytes, in which `messages` messages end, are
+    /// gone; they end at a message boundary and have been released.
     pub(crate) fn give_back(&mut self, chunks: VecDeque<Chunk>, written: usize, messages: usize) {
         for chunk in chunks.into_iter().rev() {
             self.chunks.push_front(chunk);
         }
-        if let Some(first) = self.chunks.front_mut() {
-            first.trim(written, messages);
-            if first.len() == 0 {
-                self.chunks.pop_front();
+        let (mut bytes, mut messages) = (written, messages);
+        while bytes > 0
+            && let Some(first) = self.chunks.front_mut()
+        {
+            if bytes < first.len() {
+                return first.trim(bytes, messages);
             }
+            bytes -= first.len();
+            messages -= first.messages();
+            self.drop_front();
         }
     }
 

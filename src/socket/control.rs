@@ -62,13 +62,13 @@ impl<P: Composition> Core<P> {
         };
         let handle = self.handle().map_err(failed)?;
         // The descriptor must belong to the runtime that will poll it, whoever calls us.
-        let binding = handle.spawn(transport.bind(&at, &self.options.link));
-        let listener = match binding.await {
-            Ok(listener) => listener.map_err(failed)?,
+        let binding = transport.bind(&at, &self.options.link);
+        let guard = TaskGuard::new(&self.tasks, self.context.tasks());
+        let (listener, guard) = match handle.spawn(async move { (binding.await, guard) }).await {
+            Ok((listener, guard)) => (listener.map_err(failed)?, guard),
             Err(gone) => return Err(failed(io::Error::other(gone))),
         };
         let endpoint = listener.endpoint().clone();
-        let guard = TaskGuard::new(&self.tasks, self.context.tasks());
         let accepting = accept::accept(self.port(), listener, guard.clone());
         let task = handle.spawn(async move {
             accepting.await;

@@ -111,7 +111,7 @@ async fn a_sender_that_was_woken_and_goes_passes_its_turn_on() {
 
 /// Tasks that are polled when they are woken, and at no other time.
 struct Crowd<'a, T> {
-    tasks: Vec<(Hand, Pin<Box<dyn Future<Output = T> + 'a>>)>,
+    tasks: Vec<(Hand, futures::future::LocalBoxFuture<'a, T>)>,
 }
 
 impl<'a, T> Crowd<'a, T> {

@@ -4,6 +4,8 @@
 //! there to turn a hang into a failure. Where a promise holds for every transport and either order of start,
 //! the test goes through `stage::ways()`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "whatever goes wrong fails the test that met it")]
+
 mod cancel;
 mod errors;
 mod events;

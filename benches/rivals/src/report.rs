@@ -213,7 +213,7 @@ mod tests {
 
     fn row(cell: &str, ours: &[[f64; 2]], theirs: &[f64]) -> Row {
         let series = |name: &str, variant, figures: Vec<f64>| Series {
-            contender: contenders().find(|contender| contender.name == name).unwrap(),
+            contender: contenders().find(|contender| contender.name == name).expect("a contender"),
             variant,
             tails: figures.clone(),
             figures,
@@ -224,7 +224,7 @@ mod tests {
             series(LIBZMQ, "default", theirs.to_vec()),
             series(OURS, "mt", flavour(1)),
         ];
-        Row { cell: cell.parse().unwrap(), series }
+        Row { cell: cell.parse().expect("a cell"), series }
     }
 
     #[test]
