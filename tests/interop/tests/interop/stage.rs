@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use interop::libzmq::EventKind;
 use tokio::runtime::Handle;
 use zocket::Monitor;
 
@@ -143,7 +142,7 @@ impl Stage {
                 ours.close().await;
                 drop(monitor);
                 let theirs = blocking(move || {
-                    theirs.until(EventKind::Disconnected);
+                    theirs.until_gone();
                     theirs
                 })
                 .await;

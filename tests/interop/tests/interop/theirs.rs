@@ -2,6 +2,7 @@
 //!
 //! One context each, so that dropping it means libzmq is really gone: port closed, threads ended.
 
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use interop::libzmq::{Context, Error, Event, EventKind, Flags, Kind, Opt, Socket
 
 use crate::content::Frames;
 use crate::side::Side;
-use crate::within::{DEADLINE_MS, until};
+use crate::within::{DEADLINE_MS, TICK, until};
 
 /// How long libzmq may hold unsent messages when it goes: long enough to deliver, short enough after a failure.
 const LINGER_MS: i32 = 5_000;
@@ -26,8 +27,7 @@ impl Theirs {
     /// As [`Ours::new`](crate::ours::Ours::new): named if it can be, subscribed to everything if it subscribes.
     pub(crate) fn new(kind: Kind, id: &str) -> Self {
         let theirs = Self::plain(&Context::new(), kind);
-        // A peer that comes back at once finds its id still taken: libzmq forgets the lost connection only after
-        // two exchanges with its I/O thread, which no event tells, and mutes the newcomer for good.
+        // A peer that comes back at once may find its id still taken (see `until_gone`), and would be mute for good.
         if matches!(kind, Kind::Router | Kind::Rep) {
             theirs.socket.set(Opt::RouterHandover, 1).unwrap();
         }
@@ -81,6 +81,18 @@ impl Theirs {
     pub(crate) fn until_ready(&self) {
         self.until(EventKind::HandshakeSucceeded);
         self.serve();
+    }
+
+    /// Awaits the loss of the peer, until another one can come. libzmq lets go of it only after two exchanges with
+    /// its I/O thread, which no event tells; a PAIR turns away whoever comes before that.
+    pub(crate) fn until_gone(&self) {
+        self.until(EventKind::Disconnected);
+        if self.socket.kind() == Kind::Pair {
+            for _ in 0..20 {
+                self.serve();
+                thread::sleep(TICK);
+            }
+        }
     }
 
     /// Lets libzmq act on what its I/O thread reported. Sending does so only now and then.
