@@ -29,24 +29,27 @@ pub(crate) struct WaitSet {
 }
 
 impl WaitSet {
-    /// Joins the set, or renews the waker of a place that is still held.
+    /// Joins the set; with a ticket, takes its old place again.
     pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
-        if let Some(Ticket(id)) = *ticket
-            && let Some((_, held)) = self.waiting.iter_mut().find(|(other, _)| *other == id)
-        {
-            held.clone_from(waker);
+        let Some(Ticket(id)) = *ticket else {
+            self.next += 1;
+            self.waiting.push_back((self.next, waker.clone()));
+            *ticket = Some(Ticket(self.next));
             return;
+        };
+        // Who was woken in vain keeps its place in line.
+        match self.waiting.binary_search_by_key(&id, |(other, _)| *other) {
+            Ok(place) => self.waiting[place].1.clone_from(waker),
+            Err(place) => self.waiting.insert(place, (id, waker.clone())),
         }
-        self.next += 1;
-        self.waiting.push_back((self.next, waker.clone()));
-        *ticket = Some(Ticket(self.next));
     }
 
     /// Gives a place up. True: it was still waiting; false: it had been woken.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|(id, _)| *id != ticket.0);
-        self.waiting.len() < before
+        match self.waiting.binary_search_by_key(&ticket.0, |(id, _)| *id) {
+            Ok(place) => self.waiting.remove(place).is_some(),
+            Err(_) => false,
+        }
     }
 
     /// Takes the task that waits longest.

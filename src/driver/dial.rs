@@ -38,6 +38,9 @@ pub(crate) async fn dial(
                 reason
             }
         };
+        if unless_stopped(&*port, pipe, async {}).await.is_none() {
+            break;
+        }
         let gives_up = match config.stops {
             Stops::Never => false,
             Stops::OnRefusal => reason.is_refusal(),
@@ -48,9 +51,6 @@ pub(crate) async fn dial(
             break;
         }
         let after = backoff.wait(reason.is_refusal(), fastrand::f64());
-        if unless_stopped(&*port, pipe, async {}).await.is_none() {
-            break;
-        }
         port.report(Event::Retrying { endpoint: endpoint.clone(), reason, after });
         if unless_stopped(&*port, pipe, time::sleep(after)).await.is_none() {
             break;

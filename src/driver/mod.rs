@@ -36,6 +36,17 @@ pub(crate) struct Ends {
     pub(crate) peer: Endpoint,
 }
 
+/// How tying a waiting pipe to an in-process peer went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// They are each other's peers.
+    Open,
+    /// They are, but the socket is closing, and what it had to say is said.
+    Closing,
+    /// The peer has gone meanwhile; the pipe waits as before.
+    Refused,
+}
+
 /// A socket as its drivers and its in-process peers see it. Every method locks briefly and returns.
 pub(crate) trait Port: Debug + Send + Sync + 'static {
     fn options(&self) -> &SocketOptions;
@@ -111,12 +122,12 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
         capacity: HighWater,
     ) -> Option<PipeId>;
 
-    /// Ties a waiting pipe to an in-process peer and hands over what has queued up. False: the socket is
-    /// closing.
-    fn link_local(&self, pipe: PipeId, peer: Arc<dyn Port>, peer_pipe: PipeId, capacity: HighWater) -> bool;
+    /// Ties a waiting pipe to an in-process peer and hands over what has queued up.
+    fn link_local(&self, pipe: PipeId, peer: Arc<dyn Port>, peer_pipe: PipeId, capacity: HighWater)
+    -> Linked;
 
-    /// The in-process peer is gone. A connected pipe waits for the next one of that name.
-    fn unlink_local(&self, pipe: PipeId);
+    /// The in-process peer is gone, whose pipe was `from`. A connected pipe waits for the next one of that name.
+    fn unlink_local(&self, pipe: PipeId, from: PipeId);
 
     /// The pipe has room again after it refused a message.
     fn resume(&self, pipe: PipeId);

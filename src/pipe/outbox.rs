@@ -76,6 +76,11 @@ impl Outbox {
         &self.queue
     }
 
+    /// Whether the pipe is to go on after what it holds.
+    pub(crate) fn is_open(&self) -> bool {
+        self.closing == Closing::Open
+    }
+
     /// Whether a message would fit now, whoever has been told otherwise.
     pub(crate) fn fits(&self) -> bool {
         self.conflate || self.queue.room(self.mark) > 0
@@ -137,7 +142,7 @@ impl Outbox {
 
     /// Says whether the pipe must stop dialling: it closes and holds nothing, or closes at once.
     pub(crate) fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.stop = None;
+        (self.stop, self.discard) = (None, false);
         match self.closing {
             Closing::Now => Poll::Ready(()),
             Closing::Draining if self.queue.is_empty() => Poll::Ready(()),

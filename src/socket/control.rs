@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time;
 use zocket_transport::{Endpoint, Purpose};
 
@@ -200,7 +201,6 @@ impl<P: Composition> Core<P> {
             }
             self.gone(pipe).await;
         } else {
-            drop(self.context.hub().forget(from.address(), |(_, waiting)| *waiting == pipe));
             self.detach(pipe);
         }
         Ok(())
@@ -256,7 +256,8 @@ impl<P: Composition> Core<P> {
     }
 
     /// Closes the socket to its user at once, and to its peers when everything is sent or linger is over.
-    pub(super) fn begin_close(self: &Arc<Self>) {
+    /// Returns the task that sees to it, if there is anything to wait for.
+    pub(super) fn begin_close(self: &Arc<Self>) -> Option<JoinHandle<()>> {
         // Names are freed first: an in-process peer that finds us closing does not find us again.
         self.close_listeners();
         let linger = self.linger();
@@ -264,7 +265,7 @@ impl<P: Composition> Core<P> {
         let mut effects = Effects::default();
         let mut out = self.lock_out();
         if out.closing != Closing::Open {
-            return;
+            return None;
         }
         out.closing = closing;
         let mut ending = Vec::new();
@@ -285,8 +286,11 @@ impl<P: Composition> Core<P> {
         drop(inn);
         self.settle(effects);
         ending.into_iter().for_each(|pipe| self.detach(pipe));
+        // Again, for a bind that was under way.
+        self.close_listeners();
         if self.tasks.is_idle() {
-            return self.monitors.end();
+            self.monitors.end();
+            return None;
         }
         let core = Arc::clone(self);
         let ending = async move {
@@ -297,8 +301,11 @@ impl<P: Composition> Core<P> {
             core.monitors.end();
         };
         match self.handle() {
-            Ok(handle) => drop(handle.spawn(ending)),
-            Err(_) => self.stop_all(),
+            Ok(handle) => Some(handle.spawn(ending)),
+            Err(_) => {
+                self.stop_all();
+                None
+            }
         }
     }
 
@@ -331,10 +338,17 @@ impl<P: Composition> Core<P> {
 
     /// Closes and waits. Returns how many messages were not sent.
     pub(super) async fn close(self: &Arc<Self>) -> usize {
-        self.begin_close();
+        if let Some(ending) = self.begin_close()
+            && ending.await.is_err()
+        {
+            // The runtime is gone, and with it whoever could deliver anything.
+            self.stop_all();
+        }
         self.tasks.done().await;
         self.monitors.end();
-        self.lock_out().unsent
+        let out = self.lock_out();
+        let stranded: usize = out.pipes.iter().map(|(_, pipe)| pipe.queued().0).sum();
+        out.unsent + stranded
     }
 
     /// The in-process peer left: the pipe waits for the next one of that name. Returns the name.

@@ -168,8 +168,16 @@ impl<P: Composition> Core<P> {
         &self,
         work: impl FnOnce(&mut P::Outbound, &mut View<'_>) -> R,
     ) -> Option<R> {
-        let is_open = self.lock_out().closing == Closing::Open;
-        is_open.then(|| self.with_outbound(work))
+        let mut effects = Effects::default();
+        let mut out = self.lock_out();
+        if out.closing != Closing::Open {
+            return None;
+        }
+        let (pattern, mut view) = out.split(&self.options, &mut effects);
+        let result = work(pattern, &mut view);
+        drop(out);
+        self.settle(effects);
+        Some(result)
     }
 
     /// Runs `work` on the inbound half.

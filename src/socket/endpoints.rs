@@ -53,7 +53,9 @@ impl Endpoints {
     }
 
     pub(super) fn add_dialled(&self, endpoint: Endpoint, pipe: PipeId) {
-        lock(&self.table).dialled.push(Dialled { endpoint, pipe, gave_up: None });
+        let dialled = &mut lock(&self.table).dialled;
+        dialled.retain(|old| old.endpoint != endpoint || old.gave_up.is_none());
+        dialled.push(Dialled { endpoint, pipe, gave_up: None });
     }
 
     /// The latest connection to an endpoint.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use zocket_transport::Endpoint;
 
 use crate::context::{Context, Waiter};
-use crate::driver::{Ends, Port};
+use crate::driver::{Ends, Linked, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::pipe::PipeId;
-use crate::zmtp::{ProtocolError, may_talk};
+use crate::zmtp::{ProtocolError, SocketKind, may_talk};
 
 /// Ties a waiting pipe to whoever has bound the name, now or later.
 pub(super) fn seek(port: &Arc<dyn Port>, context: &Context, pipe: PipeId, endpoint: &Endpoint) {
@@ -50,22 +50,38 @@ fn link(connecter: &Arc<dyn Port>, pipe: PipeId, binder: &Arc<dyn Port>, endpoin
     let Some(answer) = binder.attach_local(endpoint, Arc::clone(connecter), pipe, capacity) else {
         return false;
     };
-    // The binder knows the connecter before any message of it arrives.
-    if let Err(reason) = binder.identify(answer, &ours, &ends) {
-        give_up(&**connecter, pipe, ends, reason);
-        binder.detach(answer);
+    // Normally the binder knows the connecter before any message of it arrives. A publisher that connects must
+    // know its subscriber first: it is told the subscriptions as soon as that hears of it.
+    let publishes = ours.kind().is_some_and(SocketKind::takes_subscriptions);
+    let know_connecter = || binder.identify(answer, &ours, &ends).inspect_err(|_| binder.detach(answer));
+    if !publishes && let Err(reason) = know_connecter() {
+        give_up(&**connecter, pipe, ends.clone(), reason);
         return true;
     }
-    let is_open = connecter.link_local(pipe, Arc::clone(binder), answer, binder.options().send_high_water);
-    if let Err(reason) = connecter.identify(pipe, &theirs, &ends) {
-        give_up(&**connecter, pipe, ends, reason);
-        return true;
+    let linked = connecter.link_local(pipe, Arc::clone(binder), answer, binder.options().send_high_water);
+    if linked == Linked::Refused {
+        return false;
     }
+    let known = connecter.identify(pipe, &theirs, &ends);
+    match known.and_then(|_| if publishes { know_connecter() } else { Ok(Vec::new()) }) {
+        Ok(_) => {}
+        // It has been disconnected, or unlinked again, meanwhile.
+        Err(Disconnect::Closed) => {
+            binder.detach(answer);
+            return true;
+        }
+        Err(reason) => {
+            give_up(&**connecter, pipe, ends, reason);
+            return true;
+        }
+    }
+    // While the two were being tied, nobody told the binder of room in the connecter's lane.
+    binder.resume(answer);
     let (endpoint, peer) = (ends.endpoint, ends.peer);
     binder.report(Event::Ready { pipe: answer, endpoint: endpoint.clone(), peer: peer.clone(), info: ours });
     connecter.report(Event::Ready { pipe, endpoint, peer, info: theirs });
-    if !is_open {
-        // It was closing and lingered for this: what it had to say is said.
+    if linked == Linked::Closing {
+        // It lingered for this.
         connecter.detach(pipe);
     }
     true

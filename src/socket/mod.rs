@@ -202,7 +202,8 @@ impl<P: Pattern> Socket<P> {
     }
 
     /// Ends a connection made by [`connect`](Self::connect). Nothing more is routed to it; what it holds is still
-    /// sent, for as long as linger allows, and then the future resolves.
+    /// sent, for as long as linger allows, and then the future resolves. What waits for an in-process name that
+    /// nobody has bound is dropped, and reported.
     ///
     /// # Errors
     ///
@@ -354,7 +355,7 @@ impl<P: Receives> Socket<P> {
 
 impl<P: Pattern> Drop for Socket<P> {
     fn drop(&mut self) {
-        self.core.begin_close();
+        drop(self.core.begin_close());
     }
 }
 

@@ -110,7 +110,36 @@ pub(super) struct View<'a> {
     pub(super) conflate: bool,
 }
 
+/// An in-process pipe whose name another one took.
+pub(super) struct Evicted {
+    pub(super) old: PipeId,
+    /// Whether this side connected.
+    pub(super) dialled: bool,
+    pub(super) endpoint: Endpoint,
+    pub(super) port: Arc<dyn Port>,
+    pub(super) pipe: PipeId,
+}
+
 impl OutPipe {
+    /// Ties the pipe to an in-process peer and hands over what waits. False: the peer has gone, and it waits on.
+    pub(super) fn link(&mut self, port: Arc<dyn Port>, pipe: PipeId, wakes: &mut Wakes) -> bool {
+        let Outlet::Waiting(waiting) = &mut self.outlet else { return false };
+        while let Some(mut message) = waiting.messages.pop_front() {
+            let bytes = message.byte_len();
+            if port.hand_over(pipe, &[], &mut message, wakes) != Offer::Taken {
+                waiting.messages.push_front(message);
+                return false;
+            }
+            waiting.bytes -= bytes;
+        }
+        // If it goes from here on, it finds us linked and says so.
+        if port.has_room(pipe) == Offer::Gone {
+            return false;
+        }
+        self.outlet = Outlet::Local { port, pipe };
+        true
+    }
+
     /// How much waits for the peer: messages and bytes.
     pub(super) fn queued(&self) -> (usize, usize) {
         match &self.outlet {
@@ -126,14 +155,21 @@ impl View<'_> {
         self.effects.wakes.add(driver);
     }
 
-    /// Ends the connection of a pipe whose name another one took. An in-process peer is returned, to be told.
-    pub(super) fn evict(&mut self, old: PipeId) -> Option<(Arc<dyn Port>, PipeId)> {
-        match &mut self.pipes.get_mut(old)?.outlet {
+    /// Ends the connection of a pipe whose name another one took. An in-process one is ended after unlocking.
+    pub(super) fn evict(&mut self, old: PipeId) -> Option<Evicted> {
+        let state = self.pipes.get_mut(old)?;
+        match &mut state.outlet {
             Outlet::Wire(outbox) => {
                 self.effects.wakes.add(outbox.stop(Disconnect::HandedOver));
                 None
             }
-            Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
+            Outlet::Local { port, pipe } => Some(Evicted {
+                old,
+                dialled: state.dialled,
+                endpoint: state.endpoint.clone(),
+                port: Arc::clone(port),
+                pipe: *pipe,
+            }),
             Outlet::Waiting(_) => None,
         }
     }

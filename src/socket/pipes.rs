@@ -9,7 +9,8 @@ use zocket_transport::Endpoint;
 
 use super::Composition;
 use super::core::{Core, Out};
-use super::outlets::{Drops, Effects, OutPipe, Outlet};
+use super::outlets::{Drops, Effects, Evicted, OutPipe, Outlet};
+use crate::context::Waiter;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
@@ -84,11 +85,14 @@ impl<P: Composition> Core<P> {
         self.unmute(&mut out, &mut effects);
         drop(out);
         self.settle(effects);
+        if let Outlet::Waiting(_) = gone.outlet {
+            self.forget_waiting(pipe, &gone.endpoint);
+        }
         if let Outlet::Local { port, pipe: answer } = gone.outlet {
             if let Some((_, Ends { endpoint, peer })) = gone.peer {
                 self.report(Event::Disconnected { pipe, endpoint, peer, reason });
             }
-            port.unlink_local(answer);
+            port.unlink_local(answer, pipe);
         }
     }
 
@@ -123,6 +127,28 @@ impl<P: Composition> Core<P> {
         let mut inn = self.lock_in();
         notices.for_each(|notice| inn.pattern.notice(pipe, notice));
         effects.wakes.add(inn.receivers.first());
+    }
+
+    /// An in-process pipe lost its name to another. Whoever connected gives up: it would only come back and take
+    /// the name again, at once and for ever.
+    pub(super) fn give_up_evicted(&self, evicted: Evicted) {
+        let Evicted { old, dialled, endpoint, port, pipe } = evicted;
+        let event = Event::GaveUp { endpoint, reason: Disconnect::HandedOver };
+        if dialled {
+            self.report(event);
+            self.end(old, Disconnect::HandedOver);
+        } else {
+            port.report(event);
+            port.detach(pipe);
+        }
+    }
+
+    /// No binder may find this pipe waiting any more.
+    fn forget_waiting(&self, pipe: PipeId, endpoint: &Endpoint) {
+        let is_ours = |(port, waiting): &Waiter| {
+            *waiting == pipe && std::ptr::addr_eq(port.as_ptr(), self.this.as_ptr())
+        };
+        drop(self.context.hub().forget(endpoint.address(), is_ours));
     }
 
     /// Gives a peer a fresh connection, so that nothing of this one can be taken for part of the next.

@@ -9,8 +9,8 @@ use zocket_transport::Endpoint;
 use super::Composition;
 use super::core::Core;
 use super::inproc;
-use super::outlets::{Effects, Outlet};
-use crate::driver::{Ends, Port};
+use super::outlets::{Effects, OutPipe, Outlet};
+use crate::driver::{Ends, Linked, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::{Frame, Message};
@@ -47,8 +47,13 @@ impl<P: Composition> Port for Core<P> {
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect> {
         let mut effects = Effects::default();
         let mut out = self.lock_out();
-        if out.closing == Closing::Now || out.pipes.get(pipe).is_none() {
-            return Err(Disconnect::Closed);
+        match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
+            // It only lingers: nothing is routed to it any more.
+            Some(Outlet::Wire(outbox)) if !outbox.is_open() && out.closing == Closing::Open => {
+                return Ok(Vec::new());
+            }
+            Some(Outlet::Wire(_) | Outlet::Local { .. }) if out.closing != Closing::Now => {}
+            _ => return Err(Disconnect::Closed),
         }
         let (pattern, mut view) = out.split(&self.options, &mut effects);
         let welcome = pattern.identify(pipe, info, &mut view);
@@ -92,11 +97,8 @@ impl<P: Composition> Port for Core<P> {
         let greeting = Self::greet_local(&mut out, pipe, greeting);
         drop(out);
         self.settle(effects);
-        if let Some((connecter, pipe)) = evicted {
-            // It would only come back and take the name again, at once and for ever.
-            let (endpoint, reason) = (ends.endpoint.clone(), Disconnect::HandedOver);
-            connecter.report(Event::GaveUp { endpoint, reason });
-            connecter.detach(pipe);
+        if let Some(evicted) = evicted {
+            self.give_up_evicted(evicted);
         }
         Ok(greeting)
     }
@@ -168,6 +170,7 @@ impl<P: Composition> Port for Core<P> {
         let mut effects = Effects::default();
         let mut out = self.lock_out();
         let keep = !self.options.immediate && !P::ONE_SESSION;
+        let mut reason = Dropped::LinkLost;
         let mut dropped = 0;
         if let Some(state) = out.pipes.get_mut(pipe) {
             state.peer = None;
@@ -179,6 +182,10 @@ impl<P: Composition> Port for Core<P> {
                 }
             }
         }
+        if out.closing != Closing::Open {
+            out.unsent += dropped;
+            reason = Dropped::Linger;
+        }
         let notices = out.pattern.lost(pipe);
         self.notify(pipe, notices, &mut effects);
         let mut inn = self.lock_in();
@@ -189,7 +196,7 @@ impl<P: Composition> Port for Core<P> {
         drop(inn);
         self.unmute(&mut out, &mut effects);
         drop(out);
-        effects.report_drops(pipe, dropped, Dropped::LinkLost);
+        effects.report_drops(pipe, dropped, reason);
         self.settle(effects);
     }
 
@@ -219,7 +226,9 @@ impl<P: Composition> Port for Core<P> {
 
     fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer {
         let mut inn = self.lock_in();
-        let Some(lane) = inn.lanes.get_mut(pipe) else { return Offer::Gone };
+        let Some(lane) = inn.lanes.get_mut(pipe).filter(|lane| !lane.is_orphaned()) else {
+            return Offer::Gone;
+        };
         if !P::RECEIVES {
             return Offer::Taken;
         }
@@ -236,7 +245,7 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn has_room(&self, pipe: PipeId) -> Offer {
-        match self.lock_in().lanes.get_mut(pipe) {
+        match self.lock_in().lanes.get_mut(pipe).filter(|lane| !lane.is_orphaned()) {
             None => Offer::Gone,
             Some(_) if !P::RECEIVES => Offer::Taken,
             Some(lane) => {
@@ -268,7 +277,13 @@ impl<P: Composition> Port for Core<P> {
         self.attach_with(endpoint, lane, Outlet::Local { port: peer, pipe: peer_pipe }, false)
     }
 
-    fn link_local(&self, pipe: PipeId, peer: Arc<dyn Port>, peer_pipe: PipeId, capacity: HighWater) -> bool {
+    fn link_local(
+        &self,
+        pipe: PipeId,
+        peer: Arc<dyn Port>,
+        peer_pipe: PipeId,
+        capacity: HighWater,
+    ) -> Linked {
         let mut effects = Effects::default();
         let mut out = self.lock_out();
         if let Some(lane) = self.lock_in().lanes.get_mut(pipe) {
@@ -276,27 +291,29 @@ impl<P: Composition> Port for Core<P> {
             let conflate = self.options.conflate || peer.options().conflate;
             lane.link(self.options.receive_high_water.plus(capacity), conflate, resumer);
         }
-        if let Some(state) = out.pipes.get_mut(pipe) {
-            let local = Outlet::Local { port: Arc::clone(&peer), pipe: peer_pipe };
-            if let Outlet::Waiting(waiting) = std::mem::replace(&mut state.outlet, local) {
-                // The peer's lane holds at least what may have queued here.
-                for mut message in waiting.messages {
-                    peer.hand_over(peer_pipe, &[], &mut message, &mut effects.wakes);
-                }
-            }
-            out.resume(pipe, &mut effects);
-        }
+        let linked = match out.pipes.get_mut(pipe) {
+            Some(state) => state.link(peer, peer_pipe, &mut effects.wakes),
+            None => true,
+        };
+        out.resume(pipe, &mut effects);
         let is_open = out.closing == Closing::Open;
         drop(out);
         self.settle(effects);
-        is_open
+        match (linked, is_open) {
+            (false, _) => Linked::Refused,
+            (true, true) => Linked::Open,
+            (true, false) => Linked::Closing,
+        }
     }
 
-    fn unlink_local(&self, pipe: PipeId) {
+    fn unlink_local(&self, pipe: PipeId, from: PipeId) {
         let (name, ends) = {
             let mut out = self.lock_out();
             let is_open = out.closing == Closing::Open;
-            let Some(state) = out.pipes.get_mut(pipe) else { return };
+            // It may have another peer by now, or none yet.
+            let is_linked =
+                |state: &&mut OutPipe| matches!(state.outlet, Outlet::Local { pipe, .. } if pipe == from);
+            let Some(state) = out.pipes.get_mut(pipe).filter(is_linked) else { return };
             let ends = state.peer.as_ref().map(|(_, ends)| ends.clone());
             (if state.dialled && is_open { self.wait_for_name(state) } else { None }, ends)
         };

@@ -12,6 +12,7 @@ mod events;
 mod fairness;
 mod flow;
 mod hostile;
+mod inproc;
 mod lifecycle;
 mod names;
 mod publish;

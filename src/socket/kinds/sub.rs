@@ -75,7 +75,10 @@ impl Socket<Kind> {
             .core
             .with_open_outbound(|subscriber, view| subscriber.unsubscribe(&prefix, view))
             .ok_or(SubscribeError::Closed)?;
+        if !done {
+            return Err(SubscribeError::NotSubscribed);
+        }
         self.core.with_inbound(|filter| filter.unsubscribe(&prefix));
-        if done { Ok(()) } else { Err(SubscribeError::NotSubscribed) }
+        Ok(())
     }
 }

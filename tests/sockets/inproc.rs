@@ -1,0 +1,129 @@
+//! In-process peers: what goes wrong only where two sockets meet without a wire.
+
+use std::time::Duration;
+
+use zocket::{Context, Dealer, Event, Pair, Pub, Pull, Push, Reconnect, Router, Sub, TrySendError};
+
+use crate::stage::{Place, Scheme, soon, until};
+
+#[tokio::test]
+async fn who_stops_waiting_for_a_name_leaves_the_others_waiting() {
+    let context = Context::new();
+    let [a, b] = [(); 2].map(|()| Push::builder().context(&context).build());
+    a.connect("inproc://x").unwrap();
+    b.connect("inproc://x").unwrap();
+    soon(b.send("from b")).await.unwrap();
+    soon(a.disconnect("inproc://x")).await.unwrap();
+    let pull = Pull::builder().context(&context).build();
+    pull.bind("inproc://x").await.unwrap();
+    assert_eq!(soon(pull.recv()).await.unwrap(), "from b");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_binds_is_heard_by_publishers_that_connect() {
+    let context = Context::new();
+    let sub = Sub::builder().context(&context).build();
+    sub.subscribe("a").unwrap();
+    sub.bind("inproc://x").await.unwrap();
+    for _ in 0..2 {
+        let publisher = Pub::builder().context(&context).build();
+        publisher.connect("inproc://x").unwrap();
+        publisher.send("abc").await.unwrap();
+        assert_eq!(soon(sub.recv()).await.unwrap(), "abc");
+    }
+}
+
+#[tokio::test]
+async fn with_handover_the_newer_of_two_namesakes_stays_whoever_connected() {
+    let context = Context::new();
+    let [old, new] = [(); 2].map(|()| Dealer::builder().context(&context).routing_id("x").build());
+    old.bind("inproc://a").await.unwrap();
+    new.bind("inproc://b").await.unwrap();
+    let router = Router::builder().context(&context).handover(true).build();
+    let mut events = router.monitor();
+    router.connect("inproc://a").unwrap();
+    router.connect("inproc://b").unwrap();
+    soon(router.send(["x", "to the newer"])).await.unwrap();
+    assert_eq!(soon(new.recv()).await.unwrap(), "to the newer");
+    assert_eq!((router.peers().len(), old.peers().len()), (1, 0));
+    soon(async { while !matches!(events.next().await, Some(Event::GaveUp { .. })) {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_is_told_of_room_however_the_two_meet() {
+    use zocket::HighWater;
+    for round in 0..200 {
+        let context = Context::new();
+        let one = HighWater::messages(1);
+        let push = Push::builder().context(&context).send_high_water(one).build();
+        let pull = Pull::builder().context(&context).receive_high_water(one).build();
+        push.bind("inproc://x").await.unwrap();
+        let sending = tokio::spawn(async move {
+            for _ in 0..50 {
+                push.send("x").await.unwrap();
+            }
+            push
+        });
+        pull.connect("inproc://x").unwrap();
+        for _ in 0..50 {
+            soon(pull.recv()).await.unwrap_or_else(|_| panic!("round {round}"));
+        }
+        drop(soon(sending).await.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_binder_keeps_no_pipe_to_who_left_while_they_met() {
+    for _ in 0..50 {
+        let context = Context::new();
+        let [binder, leaver] = [(); 2].map(|()| Pair::builder().context(&context).build());
+        leaver.connect("inproc://x").unwrap();
+        let leaving = tokio::spawn(async move { leaver.disconnect("inproc://x").await });
+        binder.bind("inproc://x").await.unwrap();
+        soon(leaving).await.unwrap().unwrap();
+        until(|| binder.peers().is_empty()).await;
+        assert!(matches!(binder.try_send("x"), Err(TrySendError::NoPeer(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_made_again_after_it_was_given_up_can_be_ended() {
+    let place = Place::new(Scheme::Tcp);
+    let at = &place.endpoint;
+    let dealer = Dealer::builder().reconnect(Reconnect::never()).build();
+    let mut events = dealer.monitor();
+    dealer.connect(at).unwrap();
+    soon(async { while !matches!(events.next().await, Some(Event::GaveUp { .. })) {} }).await;
+    until(|| dealer.peers().is_empty()).await;
+    let router = Router::new();
+    router.bind(at).await.unwrap();
+    dealer.connect(at).unwrap();
+    soon(dealer.connected(at)).await.unwrap();
+    soon(dealer.disconnect(at)).await.unwrap();
+    assert!(dealer.peers().is_empty());
+    assert!(soon(dealer.close()).await.messages == 0);
+    while let Some(event) = events.next().await {
+        assert!(!matches!(event, Event::GaveUp { .. }), "nothing was given up that was asked to end");
+    }
+}
+
+/// A socket with five messages for nobody, whose runtime is gone.
+fn stranded(endpoint: &str) -> Push {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let push = Push::builder().linger(Duration::from_millis(50)).build();
+        push.connect(endpoint).unwrap();
+        for _ in 0..5 {
+            push.send("x").await.unwrap();
+        }
+        push
+    })
+}
+
+#[test]
+fn close_says_what_was_not_sent_when_the_runtime_is_gone() {
+    for endpoint in ["tcp://127.0.0.1:9", "inproc://nobody-binds-this"] {
+        let push = stranded(endpoint);
+        assert_eq!(crate::stage::block_on(push.close()).messages, 5, "{endpoint}");
+    }
+}
