@@ -1,8 +1,10 @@
 //! A listener: accepts peers and gives each a task of its own.
 //!
-//! Upgrades and handshakes happen in the peer's task, under one time-out, so a slow peer never delays the
-//! next. How many may be unfinished at once is bounded; silent peers cannot use the allowance up, for the
-//! oldest of them makes way.
+//! Upgrades and handshakes happen in the peer's task, each under the handshake time-out, so a slow peer never
+//! delays the next. How many may be unfinished at once is bounded; silent peers cannot use the allowance up,
+//! for the oldest of them makes way.
+//!
+//! Invariant: however a task ends, dropped in mid-flight too, its pipe goes with it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -72,24 +74,31 @@ impl Unfinished {
             self.peers.retain(|peer| !is_done(peer));
         }
         if self.peers.len() > self.limit
-            && let Some((_, oldest)) = self.peers.pop_front()
+            && let Some((finished, oldest)) = self.peers.pop_front()
+            // Unless it finishes just now: whoever sets this first has decided.
+            && !finished.swap(true, Ordering::Relaxed)
         {
             oldest.abort();
         }
     }
 }
 
-/// Reports a peer that was made way with: its task is dropped where it stands.
-struct Crowded<'a> {
-    port: &'a dyn Port,
-    ends: Option<Ends>,
+/// A connection that is served. Ends it when dropped, since a task that makes way is dropped where it stands.
+struct Serving {
+    port: Arc<dyn Port>,
+    connection: Box<Connection>,
+    ends: Ends,
+    reason: Disconnect,
 }
 
-impl Drop for Crowded<'_> {
+impl Drop for Serving {
     fn drop(&mut self) {
-        if let Some(ends) = self.ends.take() {
-            report_end(self.port, None, false, ends, Disconnect::Crowded);
+        let remains = self.connection.take_remains();
+        if let Some(pipe) = remains.pipe {
+            self.port.lost(pipe, remains.batch);
+            self.port.detach(pipe);
         }
+        report_end(&*self.port, remains.pipe, remains.was_ready, self.ends.clone(), self.reason.clone());
     }
 }
 
@@ -109,16 +118,13 @@ async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, fini
     let ends = ends(link.peer);
     port.report(Event::Accepted { endpoint: endpoint.clone(), peer: ends.peer.clone() });
     let Wire::Stream(wire) = link.wire else { return };
-    let mut crowded = Crowded { port: &*port, ends: Some(ends.clone()) };
-    let mut connection = Box::new(Connection::new(wire, Arc::clone(&port), ends.clone(), None));
-    connection.handshake().await;
-    finished.store(true, Ordering::Relaxed);
-    crowded.ends = None;
-    let reason = (&mut *connection).await;
-    let remains = connection.take_remains();
-    if let Some(pipe) = remains.pipe {
-        port.lost(pipe, remains.batch);
-        port.detach(pipe);
+    let connection = Box::new(Connection::new(wire, Arc::clone(&port), ends.clone(), None));
+    let mut serving = Serving { port, connection, ends, reason: Disconnect::Crowded };
+    serving.connection.handshake().await;
+    if finished.swap(true, Ordering::Relaxed) {
+        return;
     }
-    report_end(&*port, remains.pipe, remains.was_ready, ends, reason);
+    // From here on a task is only dropped with its runtime.
+    serving.reason = Disconnect::Closed;
+    serving.reason = (&mut *serving.connection).await;
 }

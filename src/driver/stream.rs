@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     input: BytesMut,
     /// The start of a message whose end has not arrived.
     held: Vec<Bytes>,
+    /// Its last small runs, by copy: a run for each frame would cost many times the frame.
+    held_tail: BytesMut,
     /// What the lane takes, as far as we know: it can only be more.
     room: usize,
     batch: Batch,
@@ -80,6 +82,7 @@ impl Connection {
             phase: Phase::Handshake,
             input: BytesMut::new(),
             held: Vec::new(),
+            held_tail: BytesMut::new(),
             room: 0,
             batch: Batch::default(),
             commands: Vec::new(),
@@ -310,6 +313,14 @@ impl Connection {
     fn deliver(&mut self, bytes: usize, messages: u32) {
         let Some(pipe) = self.pipe else { return };
         let messages = messages as usize;
+        if messages == 0 && bytes <= COPIED {
+            self.held_tail.extend_from_slice(&self.input[..bytes]);
+            self.input.advance(bytes);
+            return;
+        }
+        if !self.held_tail.is_empty() {
+            self.held.push(self.held_tail.split().freeze());
+        }
         if messages == 0 {
             self.held.push(self.input.split_to(bytes).freeze());
         } else if bytes <= COPIED && self.held.is_empty() {

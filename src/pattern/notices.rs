@@ -15,10 +15,14 @@ use crate::pipe::PipeId;
 /// than one socket is asked for, and 48 MiB.
 const MAX: usize = 1 << 20;
 
+/// The most bytes of them: 64 for each of a million. Prefixes are seldom longer, and peers choose them.
+const MAX_BYTES: usize = MAX * 64;
+
 /// The receiving half of XPUB.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     notices: VecDeque<Delivery>,
+    bytes: usize,
     queue: FairQueue,
 }
 
@@ -32,14 +36,24 @@ impl Inbound for Notices {
     }
 
     fn notice(&mut self, from: PipeId, message: Message) {
-        if self.notices.len() >= MAX {
-            self.notices.pop_front();
-        }
+        self.bytes += message.byte_len();
         self.notices.push_back(Delivery::new(from, message));
+        // One is always kept, however long.
+        while self.notices.len() > MAX || (self.bytes > MAX_BYTES && self.notices.len() > 1) {
+            self.pop();
+        }
     }
 
     fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
-        self.notices.pop_front().or_else(|| self.queue.next(lanes))
+        self.pop().or_else(|| self.queue.next(lanes))
+    }
+}
+
+impl Notices {
+    fn pop(&mut self) -> Option<Delivery> {
+        let notice = self.notices.pop_front()?;
+        self.bytes -= notice.message.byte_len();
+        Some(notice)
     }
 }
 
@@ -58,5 +72,22 @@ mod tests {
         assert_eq!((next.from, next.message), (pipe(1), Message::from("\0a")));
         assert_eq!(inbound.next(&mut lanes).unwrap().message, "\u{1}a");
         assert!(inbound.next(&mut lanes).is_none());
+    }
+
+    #[test]
+    fn long_notices_that_nobody_reads_push_the_oldest_out() {
+        const LEN: usize = 1 << 20;
+        let mut inbound = Notices::default();
+        for n in 0..=u8::MAX {
+            inbound.notice(pipe(0), Message::from(vec![n; LEN]));
+            assert!(inbound.bytes <= MAX_BYTES, "{} bytes", inbound.bytes);
+        }
+        let kept = u8::try_from(MAX_BYTES / LEN).unwrap();
+        let mut lanes = FakeLanes::default();
+        for n in 256 - u16::from(kept)..256 {
+            assert_eq!(u16::from(inbound.next(&mut lanes).unwrap().message.first()[0]), n);
+        }
+        assert!(inbound.next(&mut lanes).is_none());
+        assert_eq!(inbound.bytes, 0);
     }
 }

@@ -377,3 +377,29 @@ async fn half_a_message_is_never_glued_to_the_next_connections() {
         assert_eq!(received.unwrap(), "end", "after half of {n}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_makes_way_while_it_gets_ready_leaves_no_pipe_behind() {
+    const PEERS: usize = 4000;
+    let push = Push::builder().max_handshakes(1).build();
+    let at = push.bind("tcp://127.0.0.1:0").await.unwrap();
+    let says = std::sync::Arc::new(handshaken("PULL", ""));
+    let two = [(); 2].map(|()| {
+        let (at, says) = (at.clone(), std::sync::Arc::clone(&says));
+        // Peers speak while the workers make way for the next one.
+        tokio::task::spawn_blocking(move || {
+            use std::io::{Read, Write};
+            for _ in 0..PEERS / 2 {
+                let mut peer = std::net::TcpStream::connect(at.address()).unwrap();
+                peer.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+                // It may have been cut off already.
+                drop(peer.write_all(&says).and_then(|()| peer.read(&mut [0; 64])));
+            }
+        })
+    });
+    for peers in two {
+        within("the peers", peers).await.unwrap();
+    }
+    // All have left; a pipe whose task was dropped in mid-handshake would stay for good.
+    crate::stage::until(|| push.peers().is_empty()).await;
+}

@@ -89,6 +89,15 @@ fn memory_follows_what_arrives_and_not_what_is_claimed() {
         grew_at_most(96, before, "a million frames, received");
 
         let before = resident();
+        let ping = &[COMMAND, 7, 4, b'P', b'I', b'N', b'G', 0, 0];
+        let frames = [&[MORE, 0], &ping[..]].concat().repeat(1_000_000);
+        held.extend(peers_of(&at, 1, &handshaken("PUSH", [frames, vec![0, 0]].concat())).await);
+        let first: Message = within("frames with PINGs between them", pull.recv()).await.unwrap();
+        assert_eq!(first.len(), 1_000_001);
+        drop(first);
+        grew_at_most(64, before, "a PING between any two frames of a million");
+
+        let before = resident();
         let ping = frame(COMMAND, b"\x04PING\0\0sixteen bytes...");
         held.extend(peers_of(&at, 1, &handshaken("PUSH", ping.repeat(1_000_000))).await);
         grew_at_most(96, before, "a million PINGs of a peer that reads no PONG");
