@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zocket_transport::{Endpoint, EndpointError};
 
-use crate::message::Message;
+use crate::message::{Frame, Message};
 pub use crate::zmtp::ProtocolError;
 
 /// Why [`bind`](crate::Socket::bind) failed.
@@ -53,7 +53,7 @@ pub enum ConnectError {
     },
     /// The routing id given to the connection is in use.
     #[error("routing id {0:?} is in use")]
-    NameTaken(crate::Frame),
+    NameTaken(Frame),
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
