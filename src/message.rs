@@ -56,6 +56,7 @@ impl Frame {
 
     /// A frame with its own copy of `bytes`.
     #[must_use]
+    #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
         Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(bytes))))
     }
@@ -77,7 +78,11 @@ impl Frame {
         }
     }
 
+    #[inline]
     fn inline(payload: &[u8]) -> Option<Self> {
+        if payload.len() > Self::INLINE {
+            return None;
+        }
         let len = u8::try_from(payload.len()).ok()?;
         let mut bytes = [0; Self::INLINE];
         bytes.get_mut(..payload.len())?.copy_from_slice(payload);

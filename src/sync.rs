@@ -86,11 +86,13 @@ impl Wakes {
         wakers.for_each(|waker| self.add(Some(waker)));
     }
 
-    pub(crate) fn fire(self) {
-        if let Some(waker) = self.first {
+    #[inline]
+    pub(crate) fn fire(&mut self) {
+        // Others come only after a first.
+        if let Some(waker) = self.first.take() {
             waker.wake();
+            self.more.drain(..).for_each(Waker::wake);
         }
-        self.more.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -85,7 +85,7 @@
 //!
 //! # Budgets
 //!
-//! A `send` or `recv` that never has to wait yields once in 256 calls or 512 KiB; a connection's task yields after
+//! A `send` or `recv` that never has to wait yields once in 500 calls or 512 KiB; a connection's task yields after
 //! reading 512 KiB. Neither can be set: they keep what is under way in the cache, and the other tasks alive.
 //!
 //! # Latency

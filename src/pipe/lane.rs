@@ -180,6 +180,12 @@ impl Lane {
         has_room
     }
 
+    /// Whether what is taken from the lane may concern anybody else.
+    #[inline]
+    pub(crate) const fn is_watched(&self) -> bool {
+        self.starved || self.orphaned
+    }
+
     /// Whether somebody who waited for room can go on: once, at low water.
     #[inline]
     pub(crate) fn resumes(&mut self) -> bool {

@@ -221,7 +221,7 @@ impl<P: Composition> Core<P> {
             _ => false,
         };
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         is_wire
     }
 
@@ -246,7 +246,7 @@ impl<P: Composition> Core<P> {
             effects.wakes.add(outbox.close(Closing::Now));
         }
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
     }
 
     /// How long unsent messages outlive the socket. Subscribers have none worth waiting for.
@@ -284,7 +284,7 @@ impl<P: Composition> Core<P> {
         inn.closed = true;
         effects.wakes.add_all(inn.receivers.all());
         drop(inn);
-        self.settle(effects);
+        self.settle(&mut effects);
         ending.into_iter().for_each(|pipe| self.detach(pipe));
         // Again, for a bind that was under way.
         self.close_listeners();
@@ -322,7 +322,7 @@ impl<P: Composition> Core<P> {
             }
         }
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         ending.into_iter().for_each(|pipe| self.detach(pipe));
     }
 

@@ -84,7 +84,7 @@ impl<P: Composition> Core<P> {
         drop(inn);
         self.unmute(&mut out, &mut effects);
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         if let Outlet::Waiting(_) = gone.outlet {
             self.forget_waiting(pipe, &gone.endpoint);
         }
@@ -166,7 +166,7 @@ impl<P: Composition> Core<P> {
             Outlet::Waiting(_) => None,
         };
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         match local {
             // The end of the binder's pipe makes the connecter seek it anew.
             Some((binder, answer)) if dialled => binder.detach(answer),

@@ -68,7 +68,7 @@ impl<P: Composition> Port for Core<P> {
             Welcome::Mute => (None, true),
             Welcome::Refuse => {
                 drop(out);
-                self.settle(effects);
+                self.settle(&mut effects);
                 return Err(Disconnect::Refused);
             }
         };
@@ -96,7 +96,7 @@ impl<P: Composition> Port for Core<P> {
         // sends it before it takes what is queued from now on.
         let greeting = Self::greet_local(&mut out, pipe, greeting);
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         if let Some(evicted) = evicted {
             self.give_up_evicted(evicted);
         }
@@ -121,7 +121,7 @@ impl<P: Composition> Port for Core<P> {
             out.resume(pipe, &mut effects);
         }
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         taken
     }
 
@@ -137,7 +137,7 @@ impl<P: Composition> Port for Core<P> {
             }
         }
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         why
     }
 
@@ -163,7 +163,7 @@ impl<P: Composition> Port for Core<P> {
         let notice = out.pattern.command(pipe, command);
         self.notify(pipe, notice, &mut effects);
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
     }
 
     fn lost(&self, pipe: PipeId, batch: Batch) {
@@ -197,7 +197,7 @@ impl<P: Composition> Port for Core<P> {
         self.unmute(&mut out, &mut effects);
         drop(out);
         effects.report_drops(pipe, dropped, reason);
-        self.settle(effects);
+        self.settle(&mut effects);
     }
 
     fn detach(&self, pipe: PipeId) {
@@ -261,7 +261,7 @@ impl<P: Composition> Port for Core<P> {
     fn resume(&self, pipe: PipeId) {
         let mut effects = Effects::default();
         self.lock_out().resume(pipe, &mut effects);
-        self.settle(effects);
+        self.settle(&mut effects);
     }
 
     fn attach_local(
@@ -298,7 +298,7 @@ impl<P: Composition> Port for Core<P> {
         out.resume(pipe, &mut effects);
         let is_open = out.closing == Closing::Open;
         drop(out);
-        self.settle(effects);
+        self.settle(&mut effects);
         match (linked, is_open) {
             (false, _) => Linked::Refused,
             (true, true) => Linked::Open,

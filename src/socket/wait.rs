@@ -17,6 +17,7 @@ pub(super) struct Sending<'a, P: Composition> {
 }
 
 impl<P: Composition> Drop for Sending<'_, P> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.core.leave_senders(ticket);
@@ -31,6 +32,7 @@ pub(super) struct Receiving<'a, P: Composition> {
 }
 
 impl<P: Composition> Drop for Receiving<'_, P> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.core.leave_receivers(ticket);

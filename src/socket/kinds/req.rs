@@ -164,7 +164,7 @@ impl Drop for Open<'_> {
         }
         effects.wakes.add(out.senders.first());
         drop(out);
-        self.core.settle(effects);
+        self.core.settle(&mut effects);
         if let Some(pipe) = stale {
             self.core.restart(pipe, Disconnect::RequestAbandoned);
         }
