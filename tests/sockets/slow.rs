@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zocket::{Dropped, Event, HighWater, Monitor, Router, Sub, TrySendError, XPub};
+use zocket::{Dropped, Event, HighWater, Monitor, Router, Sends, Socket, Sub, TrySendError, XPub};
 
 use crate::stage::{
     LARGE, Order, SCHEMES, STILL, Scheme, WIRES, disconnected, fill, fill_up, join, meet, number_of,
@@ -163,7 +163,7 @@ async fn with_no_drop_who_waits_for_one_topic_does_not_hold_up_another() {
         join(&publisher, &b, &place.endpoint).await;
         soon(publisher.recv()).await.unwrap();
         for topic in ["a", "b"] {
-            fill_topic(&publisher, topic).await;
+            fill_for(&publisher, topic).await;
         }
         // Tasks of their own: each is polled only when it is woken itself.
         let publisher = Arc::new(publisher);
@@ -183,11 +183,13 @@ async fn with_no_drop_who_waits_for_one_topic_does_not_hold_up_another() {
     }
 }
 
-async fn fill_topic(publisher: &XPub, topic: &str) {
+/// Sends to a name or topic until nothing more is taken. That kernels have come to rest no event says, so this
+/// looks again and again until nothing has moved for long enough.
+async fn fill_for<P: Sends>(socket: &Socket<P>, name: &str) {
     let mut idle = 0;
     while idle < STILL {
         idle += 1;
-        while publisher.try_send([topic.as_bytes(), &[0; LARGE]]).is_ok() {
+        while socket.try_send([name.as_bytes(), &[0; LARGE]]).is_ok() {
             idle = 0;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -210,14 +212,7 @@ async fn a_router_waits_for_the_full_peer_and_others_pass() {
         let place = meet(&router, &a, (scheme, Order::BindFirst)).await;
         join(&router, &b, &place.endpoint).await;
         for name in ["a", "b"] {
-            let mut idle = 0;
-            while idle < STILL {
-                idle += 1;
-                while router.try_send([name.as_bytes(), &[0; LARGE]]).is_ok() {
-                    idle = 0;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
+            fill_for(&router, name).await;
         }
         assert!(matches!(router.try_send(["a", "x"]), Err(TrySendError::Full(_))));
         // Tasks of their own: each is polled only when it is woken itself.
@@ -250,14 +245,7 @@ async fn a_sender_that_waits_for_a_peer_hears_that_it_is_gone() {
             .build();
         let _place = meet(&router, &dealer, (scheme, Order::BindFirst)).await;
         let mut events = router.monitor();
-        let mut idle = 0;
-        while idle < STILL {
-            idle += 1;
-            while router.try_send([&b"a"[..], &[0; LARGE]]).is_ok() {
-                idle = 0;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        fill_for(&router, "a").await;
         let waiting = router.send(["a", "waits"]);
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
