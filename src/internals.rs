@@ -101,7 +101,7 @@ impl Queue {
     /// Decodes the next message, as `recv` does.
     #[inline]
     pub fn pop(&mut self) -> Option<Message> {
-        self.chunks.pop()
+        self.chunks.pop_message()
     }
 }
 

@@ -58,7 +58,10 @@ impl Frame {
     #[must_use]
     #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(bytes))))
+        match Self::inline(bytes) {
+            Some(frame) => frame,
+            None => Self(Repr::Shared(Bytes::copy_from_slice(bytes))),
+        }
     }
 
     /// The payload as [`Bytes`]; shared frames are not copied.
@@ -267,6 +270,24 @@ impl Message {
         match &mut self.0 {
             Parts::One(only) => self.0 = Parts::Many(vec![std::mem::take(only), frame]),
             Parts::Many(frames) => frames.push(frame),
+        }
+    }
+
+    /// Becomes one frame with its own copy of `payload`.
+    #[inline(always)]
+    pub(crate) fn set_copy(&mut self, payload: &[u8]) {
+        *self = Self(Parts::One(Frame::copy_from_slice(payload)));
+    }
+
+    /// Moves all frames of `other` behind the others, and leaves an empty one.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        let other = std::mem::take(other);
+        match &mut self.0 {
+            Parts::One(only) => {
+                let first = std::mem::take(only);
+                self.0 = Parts::Many(std::iter::once(first).chain(other).collect());
+            }
+            Parts::Many(frames) => frames.extend(other),
         }
     }
 

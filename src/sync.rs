@@ -70,10 +70,17 @@ impl WaitSet {
 #[must_use = "whoever waits would wait for ever"]
 pub(crate) struct Wakes {
     first: Option<Waker>,
+    /// Others come only after a first.
     more: Vec<Waker>,
 }
 
 impl Wakes {
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    #[inline]
     pub(crate) fn add(&mut self, waker: Option<Waker>) {
         match waker {
             Some(waker) if self.first.is_none() => self.first = Some(waker),
@@ -86,9 +93,12 @@ impl Wakes {
         wakers.for_each(|waker| self.add(Some(waker)));
     }
 
-    #[inline]
+    /// Takes over all of another's.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.add_all(other.first.take().into_iter().chain(other.more.drain(..)));
+    }
+
     pub(crate) fn fire(&mut self) {
-        // Others come only after a first.
         if let Some(waker) = self.first.take() {
             waker.wake();
             self.more.drain(..).for_each(Waker::wake);

@@ -104,9 +104,9 @@ pub fn chunk_ops(data: &[u8]) {
     receive(&out.waiting);
     for (message, _) in out.waiting {
         assert_eq!(out.queue.front(), Some(&**message.first()));
-        assert_eq!(out.queue.pop(), Some(message));
+        assert_eq!(out.queue.pop_message(), Some(message));
     }
-    assert!(out.queue.pop().is_none());
+    assert!(out.queue.pop_message().is_none());
     assert_eq!((out.queue.messages(), out.queue.bytes()), (0, 0));
 }
 
@@ -117,7 +117,7 @@ fn receive(messages: &VecDeque<(Message, Bytes)>) {
         if n % 2 == 0 { queue.append_copy(encoded, 1) } else { queue.append(encoded.clone(), 1) }
     }
     for (message, _) in messages {
-        assert_eq!(queue.pop().as_ref(), Some(message));
+        assert_eq!(queue.pop_message().as_ref(), Some(message));
     }
     assert_eq!((queue.messages(), queue.bytes()), (0, 0));
 }

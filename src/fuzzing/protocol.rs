@@ -77,7 +77,7 @@ impl Peer {
         queue.append_copy(&self.held, messages as usize);
         self.held.clear();
         for _ in 0..messages {
-            let message = queue.pop().expect("as many as were announced");
+            let message = queue.pop_message().expect("as many as were announced");
             assert!(message.byte_len() as u64 <= LIMIT && message.len() <= FRAMES as usize);
             self.heard.messages.push(message);
         }

@@ -7,7 +7,7 @@
 //! Source: RFC 28, "The REP socket type": replies go to the originating peer, or are dropped if it is gone.
 
 use super::fair_queue::FairQueue;
-use super::{Delivery, Inbound, Lanes, Offer, Outbound, Outlets, Routed, Welcome};
+use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::PeerInfo;
@@ -130,23 +130,23 @@ impl Inbound for Requests {
         self.queue.ready(pipe);
     }
 
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
-        let delivery = self.queue.next(lanes)?;
-        let session = match self.stale.get_mut(delivery.from) {
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
+        let Origin { pipe, .. } = self.queue.next(lanes, into)?;
+        let session = match self.stale.get_mut(pipe) {
             Some(stale) if *stale > 0 => {
                 *stale -= 1;
                 0
             }
-            _ => self.sessions.of(delivery.from).unwrap_or_default(),
+            _ => self.sessions.of(pipe).unwrap_or_default(),
         };
-        Some(Delivery { session, ..delivery })
+        Some(Origin { pipe, session })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe};
+    use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe, receive};
     use crate::zmtp::SocketKind;
 
     struct Bench {
@@ -211,11 +211,12 @@ mod tests {
                 requests.ready(pipe(0));
             }
         }
-        let first = requests.next(&mut lanes).unwrap();
+        let (first, _) = receive(&mut requests, &mut lanes).unwrap();
         requests.lost(pipe(0), 1);
         requests.identify(pipe(0), None);
         lanes.arrive(pipe(0), "three");
-        let sessions: Vec<_> = (0..2).map(|_| requests.next(&mut lanes).unwrap().session).collect();
+        let sessions: Vec<_> =
+            (0..2).map(|_| receive(&mut requests, &mut lanes).unwrap().0.session).collect();
         assert!(is_up(first.session) && !is_up(sessions[0]) && is_up(sessions[1]));
         assert_ne!(first.session, sessions[1]);
     }

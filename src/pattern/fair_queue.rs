@@ -6,7 +6,7 @@
 //! Source: RFC 28 and 30, "SHALL receive incoming messages from its peers using a fair-queuing strategy".
 
 use super::ring::Ring;
-use super::{Delivery, Inbound, Lanes};
+use super::{Inbound, Lanes, Origin};
 use crate::message::Message;
 use crate::pipe::{PipeId, Table};
 
@@ -18,9 +18,10 @@ pub(crate) struct FairQueue {
 }
 
 /// What came of looking into a lane.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    Message(Message),
+    /// A message for the application.
+    Taken,
     /// There was something, but not for the application.
     Dropped,
     Empty,
@@ -37,13 +38,13 @@ impl FairQueue {
     }
 
     /// Looks into lanes in turn until one gives a message or all were found empty.
-    #[inline]
-    pub(crate) fn next_by(&mut self, mut look: impl FnMut(PipeId) -> Turn) -> Option<Delivery> {
+    #[inline(always)]
+    pub(crate) fn next_by(&mut self, mut look: impl FnMut(PipeId) -> Turn) -> Option<Origin> {
         while let Some(from) = self.ring.current() {
             match look(from) {
-                Turn::Message(message) => {
+                Turn::Taken => {
                     self.ring.advance();
-                    return Some(Delivery::new(from, message));
+                    return Some(from.into());
                 }
                 Turn::Dropped => self.ring.advance(),
                 Turn::Empty => self.leave(from),
@@ -67,17 +68,9 @@ impl Inbound for FairQueue {
         }
     }
 
-    /// [`next_by`](Self::next_by) written out: a message through its closure and back costs more than the rest.
-    #[inline]
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
-        while let Some(from) = self.ring.current() {
-            if let Some(message) = lanes.pop(from) {
-                self.ring.advance();
-                return Some(Delivery::new(from, message));
-            }
-            self.leave(from);
-        }
-        None
+    #[inline(always)]
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
+        self.next_by(|from| if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty })
     }
 }
 
@@ -86,10 +79,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pattern::fake::{FakeLanes, pipe};
+    use crate::pattern::fake::{FakeLanes, pipe, receive};
 
     fn read(queue: &mut FairQueue, lanes: &mut FakeLanes) -> Vec<String> {
-        std::iter::from_fn(|| queue.next(lanes)).map(|delivery| delivery.message.to_text()).collect()
+        std::iter::from_fn(|| receive(queue, lanes)).map(|(_, message)| message.to_text()).collect()
     }
 
     #[test]
@@ -146,12 +139,12 @@ mod tests {
                     if lanes.arrive(pipe(n), &*serial.to_string()) {
                         queue.ready(pipe(n));
                     }
-                } else if let Some(delivery) = queue.next(&mut lanes) {
-                    got[delivery.from.slot()].push(delivery.message.to_text());
+                } else if let Some((from, message)) = receive(&mut queue, &mut lanes) {
+                    got[from.pipe.slot()].push(message.to_text());
                 }
             }
-            while let Some(delivery) = queue.next(&mut lanes) {
-                got[delivery.from.slot()].push(delivery.message.to_text());
+            while let Some((from, message)) = receive(&mut queue, &mut lanes) {
+                got[from.pipe.slot()].push(message.to_text());
             }
             prop_assert_eq!(sent, got);
         }
@@ -168,7 +161,7 @@ mod tests {
             }
             let mut counts = vec![0; lanes_count as usize];
             for _ in 0..reads {
-                counts[queue.next(&mut lanes).unwrap().from.slot()] += 1;
+                counts[receive(&mut queue, &mut lanes).unwrap().0.pipe.slot()] += 1;
             }
             let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             prop_assert!(most - least <= 1);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Lanes, Offer, Outlets};
+use super::{Inbound, Lanes, Offer, Origin, Outlets};
 use crate::message::{Frame, Message};
 use crate::pipe::PipeId;
 use crate::zmtp::{Command, PeerInfo, SocketKind};
@@ -125,13 +125,18 @@ impl Lanes for FakeLanes {
         lane.front().map(|message| &message.first()[..])
     }
 
-    fn pop(&mut self, from: PipeId) -> Option<Message> {
-        self.lane(from)?.pop_front()
+    fn pop(&mut self, from: PipeId, into: &mut Message) -> bool {
+        self.lane(from).and_then(VecDeque::pop_front).map(|message| *into = message).is_some()
     }
 
     fn skip(&mut self, from: PipeId) {
-        let skipped = self.pop(from);
-        assert!(skipped.is_some(), "skip of an empty lane");
+        assert!(self.pop(from, &mut Message::new()), "skip of an empty lane");
         self.skipped += 1;
     }
+}
+
+/// The next message and its origin.
+pub(crate) fn receive(inbound: &mut impl Inbound, lanes: &mut FakeLanes) -> Option<(Origin, Message)> {
+    let mut message = Message::new();
+    inbound.next(lanes, &mut message).map(|origin| (origin, message))
 }

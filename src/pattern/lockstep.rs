@@ -13,7 +13,7 @@
 
 use super::fair_queue::{FairQueue, Turn};
 use super::load_balance::LoadBalance;
-use super::{Delivery, Inbound, Lanes, Outbound, Outlets, Routed, Welcome};
+use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::{PeerInfo, SocketKind};
@@ -229,32 +229,32 @@ impl Inbound for Answer {
         self.queue.ready(pipe);
     }
 
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
         let asked = self.expected()?;
         let Self { queue, dropped, .. } = self;
-        let delivery = queue.next_by(|from| {
-            let Some(message) = lanes.pop(from) else { return Turn::Empty };
-            match body(message, asked.id).filter(|_| from == asked.pipe) {
-                Some(body) => Turn::Message(body),
-                None => {
-                    *dropped += 1;
-                    Turn::Dropped
-                }
+        let origin = queue.next_by(|from| {
+            if !lanes.pop(from, into) {
+                return Turn::Empty;
             }
+            if from == asked.pipe && open(into, asked.id).is_some() {
+                return Turn::Taken;
+            }
+            *dropped += 1;
+            Turn::Dropped
         })?;
         self.state = State::Idle;
-        Some(delivery)
+        Some(origin)
     }
 }
 
-/// What is behind the id, if there was one, and the delimiter.
-fn body(mut message: Message, id: Option<u32>) -> Option<Message> {
+/// Takes off the id, if there was one, and the delimiter.
+fn open(message: &mut Message, id: Option<u32>) -> Option<()> {
     if let Some(id) = id
         && message.pop_front()? != id.to_be_bytes()
     {
         return None;
     }
-    message.pop_front()?.is_empty().then_some(message)
+    message.pop_front()?.is_empty().then_some(())
 }
 
 #[cfg(test)]

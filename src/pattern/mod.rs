@@ -59,8 +59,8 @@ pub(crate) trait Lanes {
     /// The first frame of the next message, undecoded.
     fn front(&self, from: PipeId) -> Option<&[u8]>;
 
-    /// Takes the next message.
-    fn pop(&mut self, from: PipeId) -> Option<Message>;
+    /// Moves the next message to `into`. False: there is none.
+    fn pop(&mut self, from: PipeId, into: &mut Message) -> bool;
 
     /// Drops the next message without decoding it.
     fn skip(&mut self, from: PipeId);
@@ -132,18 +132,17 @@ pub(crate) trait Outbound: Send + 'static {
     fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed;
 }
 
-/// A message and where it came from.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) from: PipeId,
-    pub(crate) message: Message,
+/// Where a message came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) pipe: PipeId,
     /// Which conversation with that peer it belongs to, where the pattern counts them (REP).
     pub(crate) session: u32,
 }
 
-impl Delivery {
-    pub(crate) const fn new(from: PipeId, message: Message) -> Self {
-        Self { from, message, session: 0 }
+impl From<PipeId> for Origin {
+    fn from(pipe: PipeId) -> Self {
+        Self { pipe, session: 0 }
     }
 }
 
@@ -167,8 +166,9 @@ pub(crate) trait Inbound: Send + 'static {
     /// The outbound half has a notice for the application: what `command`, `lost` or `detach` returned.
     fn notice(&mut self, _from: PipeId, _message: Message) {}
 
-    /// The next message of the lane whose turn it is.
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery>;
+    /// Moves the next message of the lane whose turn it is to `into`: it is decoded where it stays. Handed up
+    /// from layer to layer as a return value it cost a fifth of receiving 64 bytes.
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin>;
 }
 
 /// The half of a socket type that never sends.
@@ -201,7 +201,7 @@ impl Outbound for Nothing {
 impl Inbound for Nothing {
     fn ready(&mut self, _pipe: PipeId) {}
 
-    fn next(&mut self, _lanes: &mut impl Lanes) -> Option<Delivery> {
+    fn next(&mut self, _lanes: &mut impl Lanes, _into: &mut Message) -> Option<Origin> {
         None
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::fair_queue::FairQueue;
-use super::{Delivery, Inbound, Lanes};
+use super::{Inbound, Lanes, Origin};
 use crate::message::{Frame, Message};
 use crate::pipe::PipeId;
 
@@ -21,7 +21,7 @@ const MAX_BYTES: usize = MAX * 64;
 /// The receiving half of XPUB.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
-    notices: VecDeque<Delivery>,
+    notices: VecDeque<(PipeId, Message)>,
     bytes: usize,
     queue: FairQueue,
 }
@@ -37,30 +37,32 @@ impl Inbound for Notices {
 
     fn notice(&mut self, from: PipeId, message: Message) {
         self.bytes += message.byte_len();
-        self.notices.push_back(Delivery::new(from, message));
+        self.notices.push_back((from, message));
         // One is always kept, however long.
         while self.notices.len() > MAX || (self.bytes > MAX_BYTES && self.notices.len() > 1) {
             self.pop();
         }
     }
 
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
-        self.pop().or_else(|| self.queue.next(lanes))
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
+        let Some((from, notice)) = self.pop() else { return self.queue.next(lanes, into) };
+        *into = notice;
+        Some(from.into())
     }
 }
 
 impl Notices {
-    fn pop(&mut self) -> Option<Delivery> {
-        let notice = self.notices.pop_front()?;
-        self.bytes -= notice.message.byte_len();
-        Some(notice)
+    fn pop(&mut self) -> Option<(PipeId, Message)> {
+        let (from, notice) = self.notices.pop_front()?;
+        self.bytes -= notice.byte_len();
+        Some((from, notice))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::fake::{FakeLanes, pipe};
+    use crate::pattern::fake::{FakeLanes, pipe, receive};
 
     #[test]
     fn notices_come_in_the_order_in_which_they_became_true() {
@@ -68,10 +70,10 @@ mod tests {
         inbound.notice(pipe(1), "\0a".into());
         inbound.notice(pipe(0), "\u{1}a".into());
         let mut lanes = FakeLanes::default();
-        let next = inbound.next(&mut lanes).unwrap();
-        assert_eq!((next.from, next.message), (pipe(1), Message::from("\0a")));
-        assert_eq!(inbound.next(&mut lanes).unwrap().message, "\u{1}a");
-        assert!(inbound.next(&mut lanes).is_none());
+        let (from, next) = receive(&mut inbound, &mut lanes).unwrap();
+        assert_eq!((from.pipe, next), (pipe(1), Message::from("\0a")));
+        assert_eq!(receive(&mut inbound, &mut lanes).unwrap().1, "\u{1}a");
+        assert!(receive(&mut inbound, &mut lanes).is_none());
     }
 
     #[test]
@@ -85,9 +87,9 @@ mod tests {
         let kept = u8::try_from(MAX_BYTES / LEN).unwrap();
         let mut lanes = FakeLanes::default();
         for n in 256 - u16::from(kept)..256 {
-            assert_eq!(u16::from(inbound.next(&mut lanes).unwrap().message.first()[0]), n);
+            assert_eq!(u16::from(receive(&mut inbound, &mut lanes).unwrap().1.first()[0]), n);
         }
-        assert!(inbound.next(&mut lanes).is_none());
+        assert!(receive(&mut inbound, &mut lanes).is_none());
         assert_eq!(inbound.bytes, 0);
     }
 }

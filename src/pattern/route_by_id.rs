@@ -11,7 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::fair_queue::{FairQueue, Turn};
-use super::{Delivery, Inbound, Lanes, Offer, Outbound, Outlets, Routed, Welcome};
+use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::PeerInfo;
@@ -346,15 +346,15 @@ impl Inbound for Named {
         }
     }
 
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
         let Self { queue, lanes: known } = self;
         queue.next_by(|from| {
             let lane = known.get_mut(from);
             let has_name = lane.as_ref().is_some_and(|lane| lane.name.is_some());
             if has_name {
-                if let Some(mut message) = lanes.pop(from) {
-                    message.push_front(lane.and_then(Lane::next_name).unwrap_or_default());
-                    return Turn::Message(message);
+                if lanes.pop(from, into) {
+                    into.push_front(lane.and_then(Lane::next_name).unwrap_or_default());
+                    return Turn::Taken;
                 }
             } else {
                 while lanes.front(from).is_some() {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use super::fair_queue::{FairQueue, Turn};
 use super::subscriptions::{Removed, Subscriptions};
-use super::{Delivery, Inbound, Lanes, Outbound, Outlets, Routed, Welcome};
+use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message};
 use crate::pipe::PipeId;
 use crate::zmtp::{Command, PeerInfo};
@@ -175,11 +175,14 @@ impl Inbound for Filtered {
         self.queue.ready(pipe);
     }
 
-    fn next(&mut self, lanes: &mut impl Lanes) -> Option<Delivery> {
+    fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
         let Self { queue, topics } = self;
         queue.next_by(|from| match lanes.front(from) {
             None => Turn::Empty,
-            Some(topic) if topics.trie.any(topic) => lanes.pop(from).map_or(Turn::Empty, Turn::Message),
+            Some(topic) if topics.trie.any(topic) => {
+                lanes.pop(from, into);
+                Turn::Taken
+            }
             Some(_) => {
                 lanes.skip(from);
                 Turn::Dropped
@@ -191,7 +194,7 @@ impl Inbound for Filtered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe};
+    use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe, receive};
     use crate::zmtp::SocketKind;
 
     struct Bench {
@@ -310,7 +313,7 @@ mod tests {
                 filtered.ready(pipe(0));
             }
         }
-        let mut read = |filtered: &mut Filtered| filtered.next(&mut lanes).map(|it| it.message.to_text());
+        let mut read = |filtered: &mut Filtered| receive(filtered, &mut lanes).map(|(_, it)| it.to_text());
         assert_eq!(read(&mut filtered).as_deref(), Some("a1"));
         assert!(filtered.unsubscribe(&"a".into()), "one subscription is left");
         assert_eq!(read(&mut filtered).as_deref(), Some("a2"));

@@ -171,7 +171,7 @@ mod tests {
             let (rest, settled) = batch.into_rest();
             queue.give_back(rest, settled.bytes, settled.messages);
             assert_eq!(queue.messages(), with_parts.len() - freed.messages, "cut at {cut}");
-            let left: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+            let left: Vec<_> = std::iter::from_fn(|| queue.pop_message()).collect();
             assert_eq!(left, with_parts[freed.messages..], "cut at {cut}");
             assert_eq!((queue.messages(), queue.bytes()), (0, 0), "cut at {cut}");
         }

@@ -154,14 +154,16 @@ impl Lane {
         }
     }
 
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Message> {
+    /// Moves the next message to `into`. False: there is none.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self, into: &mut Message) -> bool {
         match &mut self.held {
-            Held::Chunks(queue) => queue.pop(),
+            Held::Chunks(queue) => queue.pop(into),
             Held::Messages { queue, bytes } => {
-                let message = queue.pop_front()?;
+                let Some(message) = queue.pop_front() else { return false };
                 *bytes -= message.byte_len();
-                Some(message)
+                *into = message;
+                true
             }
         }
     }
@@ -169,7 +171,7 @@ impl Lane {
     pub(crate) fn skip(&mut self) {
         match &mut self.held {
             Held::Chunks(queue) => queue.skip(),
-            Held::Messages { .. } => drop(self.pop()),
+            Held::Messages { .. } => drop(self.pop(&mut Message::new())),
         }
     }
 
@@ -180,10 +182,11 @@ impl Lane {
         has_room
     }
 
-    /// Whether what is taken from the lane may concern anybody else.
+    /// Whether what was just taken from the lane concerns anybody else: who waits for room, or for its end.
     #[inline]
-    pub(crate) const fn is_watched(&self) -> bool {
-        self.starved || self.orphaned
+    pub(crate) fn is_due(&self) -> bool {
+        (self.starved && self.mark.is_low(self.messages(), self.bytes()))
+            || (self.orphaned && self.messages() == 0)
     }
 
     /// Whether somebody who waited for room can go on: once, at low water.

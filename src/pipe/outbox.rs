@@ -95,7 +95,7 @@ impl Outbox {
     }
 
     /// Queues a message. Returns the driver, if it sleeps.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, prefix: &[Frame], message: &Message) -> Option<Waker> {
         self.make_way();
         self.queue.push(prefix, message);

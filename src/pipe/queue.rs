@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::HighWater;
 use crate::message::{Frame, Message};
@@ -40,9 +40,9 @@ const SPARE: usize = 4;
 /// frame whose header stands in `head` and whose payload is `body`, uncopied. Received runs are one of the two.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    head: BytesMut,
+    head: Vec<u8>,
     body: Bytes,
-    /// How much of `head` has been decoded.
+    /// How much of `head` has been decoded, or has left.
     at: usize,
     /// Messages that end in this chunk.
     messages: usize,
@@ -68,10 +68,11 @@ impl Chunk {
         [self.head.get(self.at..).unwrap_or_default(), &self.body]
     }
 
-    /// The last message boundary at or before `written` bytes, and how many messages end before it. For chunks
-    /// on their way out, of which nothing was decoded.
+    /// The last message boundary at or before `written` bytes, and how many messages end before it.
+    /// For chunks on their way out.
     pub(crate) fn boundary(&self, written: usize) -> (usize, usize) {
-        let run: &[u8] = if self.head.is_empty() { &self.body } else { &self.head };
+        let [head, body] = self.parts();
+        let run = if head.is_empty() { body } else { head };
         let (mut end, mut messages) = (0, 0);
         while let Some(next) = frame::next_message(run, end).filter(|next| *next <= written) {
             (end, messages) = (next, messages + 1);
@@ -81,8 +82,8 @@ impl Chunk {
 
     /// Drops the first `bytes` bytes, which hold `messages` whole messages.
     fn trim(&mut self, bytes: usize, messages: usize) {
-        let in_head = bytes.min(self.head.len());
-        self.head.advance(in_head);
+        let in_head = bytes.min(self.head.len() - self.at);
+        self.at += in_head;
         self.body.advance((bytes - in_head).min(self.body.len()));
         self.messages -= messages;
     }
@@ -96,7 +97,7 @@ pub(crate) struct ChunkQueue {
     messages: usize,
     /// The same in bytes.
     bytes: usize,
-    spare: Vec<BytesMut>,
+    spare: Vec<Vec<u8>>,
 }
 
 impl ChunkQueue {
@@ -122,24 +123,26 @@ impl ChunkQueue {
     }
 
     /// Encodes a message at the tail.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, prefix: &[Frame], message: &Message) {
-        for frame in prefix {
-            self.push_frame(frame, true);
+        if !prefix.is_empty() {
+            prefix.iter().for_each(|frame| self.push_frame(frame, true));
         }
         match message.frames() {
             [only] => self.push_frame(only, false),
-            frames => {
-                let last = frames.len() - 1;
-                for (index, frame) in frames.iter().enumerate() {
-                    self.push_frame(frame, index < last);
-                }
-            }
+            frames => self.push_frames(frames),
         }
         self.messages += 1;
     }
 
-    #[inline]
+    fn push_frames(&mut self, frames: &[Frame]) {
+        let last = frames.len() - 1;
+        for (index, frame) in frames.iter().enumerate() {
+            self.push_frame(frame, index < last);
+        }
+    }
+
+    #[inline(always)]
     fn push_frame(&mut self, frame: &Frame, more: bool) {
         let payload: &[u8] = frame;
         let shared = frame.as_shared().filter(|bytes| bytes.len() >= UNCOPIED);
@@ -153,7 +156,7 @@ impl ChunkQueue {
         frame::put_header(&mut tail.head, payload.len(), more, false);
         match shared {
             Some(bytes) => tail.body = bytes.clone(),
-            None => tail.head.put_slice(payload),
+            None => tail.head.extend_from_slice(payload),
         }
         self.bytes = before + (tail.head.len() - start) + tail.body.len();
         tail.continues = more;
@@ -162,8 +165,8 @@ impl ChunkQueue {
 
     /// A new chunk at the tail with room for `need` bytes.
     #[cold]
-    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, spare: &mut Vec<BytesMut>, need: usize) -> &'a mut Chunk {
-        let head = spare.pop().unwrap_or_else(|| BytesMut::with_capacity(need.max(CHUNK_START)));
+    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, spare: &mut Vec<Vec<u8>>, need: usize) -> &'a mut Chunk {
+        let head = spare.pop().unwrap_or_else(|| Vec::with_capacity(need.max(CHUNK_START)));
         chunks.push_back(Chunk { head, ..Chunk::default() });
         let last = chunks.len() - 1;
         &mut chunks[last]
@@ -172,12 +175,12 @@ impl ChunkQueue {
     /// A message in wire form, for a fan-out: encoded once, queued many times.
     pub(crate) fn encode(message: &Message) -> Bytes {
         let frames = message.frames();
-        let mut wire = BytesMut::with_capacity(message.byte_len() + frames.len() * frame::MAX_HEADER);
+        let mut wire = Vec::with_capacity(message.byte_len() + frames.len() * frame::MAX_HEADER);
         for (index, part) in frames.iter().enumerate() {
             frame::put_header(&mut wire, part.len(), index + 1 < frames.len(), false);
-            wire.put_slice(part);
+            wire.extend_from_slice(part);
         }
-        wire.freeze()
+        wire.into()
     }
 
     /// Appends an encoded message, shared with other queues; short ones by copy.
@@ -195,7 +198,7 @@ impl ChunkQueue {
             Some(tail) if tail.body.is_empty() && tail.head.len() + run.len() <= CHUNK => tail,
             _ => Self::open(&mut self.chunks, &mut self.spare, run.len()),
         };
-        tail.head.put_slice(run);
+        tail.head.extend_from_slice(run);
         tail.messages += messages;
         tail.continues = false;
         self.messages += messages;
@@ -282,62 +285,72 @@ impl ChunkQueue {
         Some(run.get(header.head..header.head + header.body).unwrap_or(body))
     }
 
-    /// Decodes the next message.
-    #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Message> {
-        let (first, more) = self.pop_frame()?;
-        if !more {
-            self.messages = self.messages.saturating_sub(1);
-            return Some(Message::from(first));
+    /// Decodes the next message to where it stays. False: there is none.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self, into: &mut Message) -> bool {
+        let Some(more) = self.pop_frame(into) else { return false };
+        if more {
+            self.pop_frames(into);
         }
-        let mut frames = vec![first];
-        while let Some((frame, more)) = self.pop_frame() {
-            frames.push(frame);
+        self.messages = self.messages.saturating_sub(1);
+        true
+    }
+
+    /// As [`pop`](Self::pop), for who has no place for it yet.
+    #[cfg(any(test, fuzzing, feature = "__internals"))]
+    pub(crate) fn pop_message(&mut self) -> Option<Message> {
+        let mut message = Message::new();
+        self.pop(&mut message).then_some(message)
+    }
+
+    /// The frames behind the first.
+    fn pop_frames(&mut self, message: &mut Message) {
+        let mut next = Message::new();
+        while let Some(more) = self.pop_frame(&mut next) {
+            message.append(&mut next);
             if !more {
                 break;
             }
         }
-        self.messages = self.messages.saturating_sub(1);
-        Some(Message::from(frames))
     }
 
     /// Drops the next message without building it.
     pub(crate) fn skip(&mut self) {
-        self.pop();
+        self.pop(&mut Message::new());
     }
 
-    #[inline]
-    fn pop_frame(&mut self) -> Option<(Frame, bool)> {
+    /// Decodes the next frame, as a message of its own. Says whether its message goes on.
+    #[inline(always)]
+    fn pop_frame(&mut self, into: &mut Message) -> Option<bool> {
         let chunk = self.chunks.front_mut()?;
-        let (frame, more, used) = if chunk.at < chunk.head.len() {
+        let (more, used) = if chunk.at < chunk.head.len() {
             let run = &chunk.head[chunk.at..];
             let header = Header::decode(run)?;
             let end = header.head + header.body;
-            let frame = match run.get(header.head..end) {
-                Some(payload) => Frame::copy_from_slice(payload),
-                None => Frame::from(std::mem::take(&mut chunk.body)),
-            };
+            match run.get(header.head..end) {
+                Some(payload) => into.set_copy(payload),
+                None => *into = Message::from(std::mem::take(&mut chunk.body)),
+            }
             chunk.at = (chunk.at + end).min(chunk.head.len());
-            (frame, header.more, end)
+            (header.more, end)
         } else {
             let header = Header::decode(&chunk.body)?;
             let end = header.head + header.body;
-            let frame = if header.body <= UNPINNED {
-                let frame = Frame::copy_from_slice(chunk.body.get(header.head..end)?);
+            if header.body <= UNPINNED {
+                into.set_copy(chunk.body.get(header.head..end)?);
                 chunk.body.advance(end);
-                frame
             } else {
                 let mut whole = chunk.body.split_to(end);
                 whole.advance(header.head);
-                Frame::from(whole)
-            };
-            (frame, header.more, end)
+                *into = Message::from(whole);
+            }
+            (header.more, end)
         };
         self.bytes = self.bytes.saturating_sub(used);
         if chunk.at >= chunk.head.len() && chunk.body.is_empty() {
             self.drop_front();
         }
-        Some((frame, more))
+        Some(more)
     }
 
     #[cold]

@@ -115,12 +115,9 @@ impl<P: Receives> Stream for RecvStream<'_, P> {
     type Item = Message;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let mut received = None;
         let place = &mut self.place;
-        place
-            .core
-            .poll_recv(cx, &mut place.ticket, 1, |delivery| received = Some(delivery.message))
-            .map(|_| received)
+        let mut message = Message::new();
+        place.core.poll_recv(cx, &mut place.ticket, &mut message).map(|origin| origin.map(|_| message))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Purpose};
 
 use super::core::Core;
-use super::outlets::{Effects, Outlet, Waiting};
+use super::outlets::{Outlet, Waiting};
 use super::{Composition, inproc};
 use crate::driver::{Port, accept, dial};
 use crate::error::{BindError, ConnectError, DetachError};
@@ -208,20 +208,19 @@ impl<P: Composition> Core<P> {
 
     /// Routes nothing to the pipe from now on; a driver goes on until its queue is empty. False: there is none.
     fn begin_disconnect(&self, pipe: PipeId) -> bool {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         let notices = out.pattern.detach(pipe);
-        self.notify(pipe, notices, &mut effects);
+        self.notify(pipe, notices, &mut out.effects);
         let is_wire = match out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
             Some(Outlet::Wire(outbox)) => {
                 let closing = if self.linger().is_zero() { Closing::Now } else { Closing::Draining };
-                effects.wakes.add(outbox.close(closing));
+                out.effects.wakes.add(outbox.close(closing));
                 true
             }
             _ => false,
         };
-        drop(out);
-        self.settle(&mut effects);
+        drop(locked);
         is_wire
     }
 
@@ -240,13 +239,11 @@ impl<P: Composition> Core<P> {
     }
 
     fn stop_pipe(&self, pipe: PipeId) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            effects.wakes.add(outbox.close(Closing::Now));
+            out.effects.wakes.add(outbox.close(Closing::Now));
         }
-        drop(out);
-        self.settle(&mut effects);
     }
 
     /// How long unsent messages outlive the socket. Subscribers have none worth waiting for.
@@ -262,8 +259,8 @@ impl<P: Composition> Core<P> {
         self.close_listeners();
         let linger = self.linger();
         let closing = if linger.is_zero() { Closing::Now } else { Closing::Draining };
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         if out.closing != Closing::Open {
             return None;
         }
@@ -271,20 +268,20 @@ impl<P: Composition> Core<P> {
         let mut ending = Vec::new();
         for (pipe, state) in out.pipes.iter_mut() {
             match &mut state.outlet {
-                Outlet::Wire(outbox) => effects.wakes.add(outbox.close(closing)),
+                Outlet::Wire(outbox) => out.effects.wakes.add(outbox.close(closing)),
                 Outlet::Waiting(waiting) if !waiting.messages.is_empty() && closing == Closing::Draining => {}
                 Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
             }
         }
-        effects.wakes.add_all(out.senders.all());
-        effects.wakes.add_all(out.linked.all());
-        effects.wakes.add_all(out.closers.all());
-        drop(out);
-        let mut inn = self.lock_in();
+        out.effects.wakes.add_all(out.senders.all());
+        out.effects.wakes.add_all(out.linked.all());
+        out.effects.wakes.add_all(out.closers.all());
+        drop(locked);
+        let mut locked = self.lock_in();
+        let inn = &mut *locked;
         inn.closed = true;
-        effects.wakes.add_all(inn.receivers.all());
-        drop(inn);
-        self.settle(&mut effects);
+        inn.effects.wakes.add_all(inn.receivers.all());
+        drop(locked);
         ending.into_iter().for_each(|pipe| self.detach(pipe));
         // Again, for a bind that was under way.
         self.close_listeners();
@@ -311,18 +308,17 @@ impl<P: Composition> Core<P> {
 
     /// Linger is over: every pipe ends, with what it holds.
     fn stop_all(&self) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         out.closing = Closing::Now;
         let mut ending = Vec::new();
         for (pipe, state) in out.pipes.iter_mut() {
             match &mut state.outlet {
-                Outlet::Wire(outbox) => effects.wakes.add(outbox.close(Closing::Now)),
+                Outlet::Wire(outbox) => out.effects.wakes.add(outbox.close(Closing::Now)),
                 Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
             }
         }
-        drop(out);
-        self.settle(&mut effects);
+        drop(locked);
         ending.into_iter().for_each(|pipe| self.detach(pipe));
     }
 

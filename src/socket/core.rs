@@ -1,22 +1,22 @@
 //! The state of a socket of one kind: two locks, one over routing and outgoing queues, one over lanes.
 //!
-//! Whatever a critical section owes others, wakers and events, is collected and let go after unlocking.
 //! [`super::port`] is the same state as drivers see it, [`super::control`] as bind and connect do.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{self, Poll};
 
 use tokio::runtime::Handle;
 
 use super::Composition;
 use super::endpoints::Endpoints;
-use super::outlets::{Effects, OutPipe, View};
+use super::locked::{Effects, Locked, Owing};
+use super::outlets::{OutPipe, View};
 use crate::context::Context;
 use crate::event::Monitors;
 use crate::message::Message;
 use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
-use crate::pattern::{Delivery, Inbound, Lanes, Outbound, Routed};
+use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
 use crate::pipe::{Closing, Lane, PipeId, Table};
 use crate::sync::{Tasks, Ticket, WaitSet, Wakes, lock};
 use crate::zmtp::Config;
@@ -51,6 +51,7 @@ pub(super) struct Out<O> {
     /// Messages that were queued when their pipe ended with the socket.
     pub(super) unsent: usize,
     budget: Budget,
+    pub(super) effects: Effects,
 }
 
 /// What the inbound lock guards.
@@ -61,35 +62,37 @@ pub(super) struct In<I> {
     pub(super) receivers: WaitSet,
     pub(super) closed: bool,
     budget: Budget,
+    pub(super) effects: Effects,
 }
 
 /// How much a task may send, or receive, without ever waiting before it lets others run: else a tight loop
 /// would starve the very driver that serves it, and push the bytes under way out of the cache.
 #[derive(Debug, Default)]
 struct Budget {
-    calls: u32,
-    bytes: usize,
+    spent: usize,
 }
 
 impl Budget {
-    /// Half of the default mark, so that a driver works while its queue is neither full nor empty. Against a
-    /// quarter, twice as many small messages share a system call: 64-byte messages gained about 15 %.
-    const CALLS: u32 = 500;
     /// What fits a core's own cache beside everything else.
     const BYTES: usize = 512 * 1024;
+    /// What a message counts for at least, so that 512 of them spend the budget: half of the default mark, for a
+    /// driver to work while its queue is neither full nor empty. Against a quarter, twice as many small messages
+    /// share a system call: 64-byte messages gained about 15 %.
+    const LEAST: usize = 1024;
 
-    fn spend(&mut self, calls: usize, bytes: usize) {
-        self.calls = self.calls.saturating_add(u32::try_from(calls).unwrap_or(u32::MAX));
-        self.bytes = self.bytes.saturating_add(bytes);
+    #[inline]
+    const fn spend(&mut self, bytes: usize) {
+        self.spent += if bytes < Self::LEAST { Self::LEAST } else { bytes };
     }
 
-    /// Whether it is time to yield, once.
-    fn is_spent(&mut self) -> bool {
-        let spent = self.calls >= Self::CALLS || self.bytes >= Self::BYTES;
-        if spent {
-            *self = Self::default();
-        }
-        spent
+    /// Whether it is time to yield.
+    #[inline]
+    const fn is_spent(&self) -> bool {
+        self.spent >= Self::BYTES
+    }
+
+    const fn renew(&mut self) {
+        self.spent = 0;
     }
 }
 
@@ -120,6 +123,7 @@ impl<P: Composition> Core<P> {
                 closing: Closing::Open,
                 unsent: 0,
                 budget: Budget::default(),
+                effects: Effects::default(),
             }),
             inbound: Mutex::new(In {
                 pattern: inbound,
@@ -127,6 +131,7 @@ impl<P: Composition> Core<P> {
                 receivers: WaitSet::default(),
                 closed: false,
                 budget: Budget::default(),
+                effects: Effects::default(),
             }),
             endpoints: Endpoints::default(),
             config: Arc::new(options.engine_config(P::KIND)),
@@ -139,49 +144,32 @@ impl<P: Composition> Core<P> {
         })
     }
 
-    pub(super) fn lock_out(&self) -> MutexGuard<'_, Out<P::Outbound>> {
-        lock(&self.outbound)
-    }
-
-    pub(super) fn lock_in(&self) -> MutexGuard<'_, In<P::Inbound>> {
-        lock(&self.inbound)
-    }
-
-    /// Wakes and reports, with no lock held.
     #[inline]
-    pub(super) fn settle(&self, effects: &mut Effects) {
-        effects.wakes.fire();
-        if !effects.events.is_empty() {
-            effects.events.iter().for_each(|event| self.monitors.report(event));
-        }
+    pub(super) fn lock_out(&self) -> Locked<'_, Out<P::Outbound>> {
+        Locked::new(&self.outbound, &self.monitors)
     }
 
-    /// Runs `work` on the outbound half, with the pipes as the pattern sees them.
-    pub(super) fn with_outbound<R>(&self, work: impl FnOnce(&mut P::Outbound, &mut View<'_>) -> R) -> R {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
-        let (pattern, mut view) = out.split(&self.options, &mut effects);
-        let result = work(pattern, &mut view);
-        drop(out);
-        self.settle(&mut effects);
-        result
+    #[inline]
+    pub(super) fn lock_in(&self) -> Locked<'_, In<P::Inbound>> {
+        Locked::new(&self.inbound, &self.monitors)
     }
 
-    /// As [`with_outbound`](Self::with_outbound), unless the socket is closed.
+    /// Runs `work` on the outbound half, with the pipes as the pattern sees them, unless the socket is closed.
     pub(super) fn with_open_outbound<R>(
         &self,
         work: impl FnOnce(&mut P::Outbound, &mut View<'_>) -> R,
     ) -> Option<R> {
-        let mut effects = Effects::default();
         let mut out = self.lock_out();
         if out.closing != Closing::Open {
             return None;
         }
-        let (pattern, mut view) = out.split(&self.options, &mut effects);
-        let result = work(pattern, &mut view);
-        drop(out);
-        self.settle(&mut effects);
-        Some(result)
+        let (pattern, mut view) = out.split(&self.options);
+        Some(work(pattern, &mut view))
+    }
+
+    /// Runs `work` on the outbound half.
+    pub(super) fn with_outbound<R>(&self, work: impl FnOnce(&mut P::Outbound) -> R) -> R {
+        work(&mut self.lock_out().pattern)
     }
 
     /// Runs `work` on the inbound half.
@@ -196,12 +184,11 @@ impl<P: Composition> Core<P> {
         message: &mut Message,
         mut route: impl FnMut(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
     ) -> Result<(), Refusal> {
-        let mut effects = Effects::default();
         let mut out = self.lock_out();
         if out.closing != Closing::Open {
             return Err(Refusal::Closed);
         }
-        let (pattern, mut view) = out.split(&self.options, &mut effects);
+        let (pattern, mut view) = out.split(&self.options);
         let mut routed = route(pattern, message, &mut view);
         if routed == Routed::Blocked {
             // A pipe that was full is offered to again at low water, so that waiting senders wake seldom. Who
@@ -209,13 +196,32 @@ impl<P: Composition> Core<P> {
             view.with_room().into_iter().for_each(|pipe| pattern.resume(pipe));
             routed = route(pattern, message, &mut view);
         }
-        drop(out);
-        self.settle(&mut effects);
         routed.into_result()
     }
 
+    /// Sends what needs neither to wait nor to yield: nearly every message, and without a future. False: it is
+    /// for [`poll_send`](Self::poll_send), and whole.
+    #[inline(always)]
+    pub(super) fn send_now(
+        &self,
+        message: &mut Message,
+        route: impl FnOnce(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
+    ) -> bool {
+        let mut out = lock(&self.outbound);
+        if out.closing != Closing::Open || out.budget.is_spent() {
+            return false;
+        }
+        let bytes = message.byte_len();
+        let (pattern, mut view) = out.split(&self.options);
+        let sent = route(pattern, message, &mut view) == Routed::Sent;
+        if sent {
+            out.budget.spend(bytes);
+        }
+        Locked::release(out, &self.monitors);
+        sent
+    }
+
     /// As [`attempt`](Self::attempt), but a message that must wait leaves the task in line.
-    #[inline]
     pub(super) fn poll_send(
         &self,
         cx: &task::Context<'_>,
@@ -223,101 +229,115 @@ impl<P: Composition> Core<P> {
         message: &mut Message,
         route: impl FnOnce(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
     ) -> Poll<Result<(), Refusal>> {
-        let mut effects = Effects::default();
         let mut out = self.lock_out();
         if out.closing != Closing::Open {
             return Poll::Ready(Err(Refusal::Closed));
         }
         if out.budget.is_spent() {
+            out.budget.renew();
             drop(out);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let bytes = message.byte_len();
-        let (pattern, mut view) = out.split(&self.options, &mut effects);
+        let (pattern, mut view) = out.split(&self.options);
         let routed = route(pattern, message, &mut view);
         match routed {
-            Routed::Sent => out.budget.spend(1, bytes),
+            Routed::Sent => out.budget.spend(bytes),
             Routed::Unroutable => {}
             Routed::Blocked | Routed::NoPeer => {
-                out.budget = Budget::default();
+                out.budget.renew();
                 out.senders.wait(ticket, cx.waker());
-                drop(out);
-                self.settle(&mut effects);
                 return Poll::Pending;
             }
         }
         if let Some(ticket) = ticket.take() {
             // Who waited may have left room behind: the next one in line tries its luck.
             out.senders.leave(ticket);
-            effects.wakes.add(out.senders.first());
+            let next = out.senders.first();
+            out.effects.wakes.add(next);
         }
-        drop(out);
-        self.settle(&mut effects);
         Poll::Ready(routed.into_result())
     }
 
     /// A sender goes away. If it had been woken, another one must try in its place.
     pub(super) fn leave_senders(&self, ticket: Ticket) {
         let mut out = self.lock_out();
-        let next = if out.senders.leave(ticket) { None } else { out.senders.first() };
-        drop(out);
-        next.into_iter().for_each(task::Waker::wake);
+        if !out.senders.leave(ticket) {
+            let next = out.senders.first();
+            out.effects.wakes.add(next);
+        }
     }
 
-    /// Receives up to `max` messages into `sink`. Returns how many there were.
-    pub(super) fn try_recv(&self, max: usize, sink: impl FnMut(Delivery)) -> Poll<usize> {
-        let mut wakes = Wakes::default();
+    /// Receives what has arrived, whatever the budget. Ready with `None`: the socket is closed.
+    pub(super) fn try_recv(&self, into: &mut Message) -> Poll<Option<Origin>> {
         let mut inn = self.lock_in();
-        let (received, _) = inn.receive(max, sink, &mut wakes);
-        let closed = inn.closed;
-        drop(inn);
-        wakes.fire();
-        if received == 0 && !closed { Poll::Pending } else { Poll::Ready(received) }
+        match inn.next(into) {
+            None if !inn.closed => Poll::Pending,
+            origin => Poll::Ready(origin),
+        }
     }
 
-    /// As [`try_recv`](Self::try_recv), but leaves the task in line. Ready with 0: the socket is closed.
-    #[inline]
+    /// Receives what needs neither to wait nor to yield. `None`: it is for [`poll_recv`](Self::poll_recv).
+    #[inline(always)]
+    pub(super) fn recv_now(&self, into: &mut Message) -> Option<Origin> {
+        let mut inn = lock(&self.inbound);
+        if inn.budget.is_spent() {
+            return None;
+        }
+        let origin = inn.next(into);
+        Locked::release(inn, &self.monitors);
+        origin
+    }
+
+    /// Receives the next message, or leaves the task in line. Ready with `None`: the socket is closed.
     pub(super) fn poll_recv(
         &self,
         cx: &task::Context<'_>,
         ticket: &mut Option<Ticket>,
-        max: usize,
-        sink: impl FnMut(Delivery),
-    ) -> Poll<usize> {
-        let mut wakes = Wakes::default();
+        into: &mut Message,
+    ) -> Poll<Option<Origin>> {
         let mut inn = self.lock_in();
         if inn.budget.is_spent() {
+            inn.budget.renew();
             drop(inn);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let (received, bytes) = inn.receive(max, sink, &mut wakes);
-        if received > 0 {
-            inn.budget.spend(received, bytes);
-            if let Some(ticket) = ticket.take() {
-                // Who waited may have left messages behind: the next one in line looks.
-                inn.receivers.leave(ticket);
-                wakes.add(inn.receivers.first());
-            }
-        } else if !inn.closed {
-            inn.budget = Budget::default();
+        let origin = inn.next(into);
+        if origin.is_none() && !inn.closed {
+            inn.budget.renew();
             inn.receivers.wait(ticket, cx.waker());
-            drop(inn);
-            wakes.fire();
             return Poll::Pending;
         }
-        drop(inn);
-        wakes.fire();
-        Poll::Ready(received)
+        if let Some(ticket) = ticket.take() {
+            // Who waited may have left messages behind: the next one in line looks.
+            inn.receivers.leave(ticket);
+            let next = inn.receivers.first();
+            inn.effects.wakes.add(next);
+        }
+        Poll::Ready(origin)
+    }
+
+    /// Appends up to `max` messages that have arrived.
+    pub(super) fn recv_more(&self, into: &mut Vec<Message>, max: usize) {
+        let mut inn = self.lock_in();
+        for _ in 0..max {
+            let mut message = Message::new();
+            if inn.next(&mut message).is_none() {
+                break;
+            }
+            into.push(message);
+        }
     }
 
     /// A receiver goes away. If it had been woken, another one must look in its place.
     pub(super) fn leave_receivers(&self, ticket: Ticket) {
         let mut inn = self.lock_in();
-        let next = if inn.receivers.leave(ticket) { None } else { inn.receivers.first() };
-        drop(inn);
-        next.into_iter().for_each(task::Waker::wake);
+        if !inn.receivers.leave(ticket) {
+            let next = inn.receivers.first();
+            inn.effects.wakes.add(next);
+        }
     }
 }
 
@@ -332,17 +352,27 @@ impl Routed {
     }
 }
 
+impl<O> Owing for Out<O> {
+    #[inline]
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
+    }
+}
+
+impl<I> Owing for In<I> {
+    #[inline]
+    fn effects(&mut self) -> &mut Effects {
+        &mut self.effects
+    }
+}
+
 impl<O: Outbound> Out<O> {
     /// The pattern, and the pipes as it sees them.
     #[inline]
-    pub(super) fn split<'a>(
-        &'a mut self,
-        options: &SocketOptions,
-        effects: &'a mut Effects,
-    ) -> (&'a mut O, View<'a>) {
+    pub(super) fn split(&mut self, options: &SocketOptions) -> (&mut O, View<'_>) {
         let view = View {
             pipes: &mut self.pipes,
-            effects,
+            effects: &mut self.effects,
             mark: options.send_high_water,
             conflate: options.conflate,
         };
@@ -351,37 +381,20 @@ impl<O: Outbound> Out<O> {
 }
 
 impl<I: Inbound> In<I> {
-    /// Pops up to `max` messages in the pattern's order. Returns their number and size.
-    #[inline]
-    pub(super) fn receive(
-        &mut self,
-        max: usize,
-        mut sink: impl FnMut(Delivery),
-        wakes: &mut Wakes,
-    ) -> (usize, usize) {
-        let mut view = LanesView { lanes: &mut self.lanes, wakes, drained: Vec::new() };
-        let (mut received, mut bytes) = (0, 0);
-        while received < max {
-            let Some(delivery) = self.pattern.next(&mut view) else { break };
-            received += 1;
-            bytes += delivery.message.byte_len();
-            sink(delivery);
-        }
-        for pipe in view.drained {
-            self.lanes.remove(pipe);
-        }
-        (received, bytes)
+    /// Moves the next message, in the pattern's order, to `into`.
+    #[inline(always)]
+    pub(super) fn next(&mut self, into: &mut Message) -> Option<Origin> {
+        let mut view = LanesView { lanes: &mut self.lanes, wakes: &mut self.effects.wakes };
+        let origin = self.pattern.next(&mut view, into)?;
+        self.budget.spend(into.byte_len());
+        Some(origin)
     }
 }
 
 impl In<Answer> {
     /// Drops what has arrived before a request.
-    pub(super) fn drain(&mut self, wakes: &mut Wakes) {
-        let mut view = LanesView { lanes: &mut self.lanes, wakes, drained: Vec::new() };
-        self.pattern.drain(&mut view);
-        for pipe in view.drained {
-            self.lanes.remove(pipe);
-        }
+    pub(super) fn drain(&mut self) {
+        self.pattern.drain(&mut LanesView { lanes: &mut self.lanes, wakes: &mut self.effects.wakes });
     }
 }
 
@@ -389,20 +402,18 @@ impl In<Answer> {
 struct LanesView<'a> {
     lanes: &'a mut Table<Lane>,
     wakes: &'a mut Wakes,
-    /// Empty lanes whose pipe is gone.
-    drained: Vec<PipeId>,
 }
 
 impl LanesView<'_> {
-    /// Somebody waits for room, or for the lane's end.
+    /// Somebody waited for room that is there now, or for the end of a lane whose pipe is gone.
     #[cold]
-    fn taken(&mut self, from: PipeId) {
+    fn settle(&mut self, from: PipeId) {
         let Some(lane) = self.lanes.get_mut(from) else { return };
         if lane.resumes() {
             self.wakes.add(lane.take_driver());
         }
         if lane.is_orphaned() && lane.messages() == 0 {
-            self.drained.push(from);
+            self.lanes.remove(from);
         }
     }
 }
@@ -412,20 +423,21 @@ impl Lanes for LanesView<'_> {
         self.lanes.get(from)?.front()
     }
 
-    #[inline]
-    fn pop(&mut self, from: PipeId) -> Option<Message> {
-        let lane = self.lanes.get_mut(from)?;
-        let message = lane.pop();
-        if lane.is_watched() {
-            self.taken(from);
+    #[inline(always)]
+    fn pop(&mut self, from: PipeId, into: &mut Message) -> bool {
+        let Some(lane) = self.lanes.get_mut(from) else { return false };
+        let popped = lane.pop(into);
+        if lane.is_due() {
+            self.settle(from);
         }
-        message
+        popped
     }
 
     fn skip(&mut self, from: PipeId) {
-        if let Some(lane) = self.lanes.get_mut(from) {
-            lane.skip();
+        let Some(lane) = self.lanes.get_mut(from) else { return };
+        lane.skip();
+        if lane.is_due() {
+            self.settle(from);
         }
-        self.taken(from);
     }
 }

@@ -7,6 +7,7 @@ mod core;
 mod endpoints;
 mod inproc;
 pub(crate) mod kinds;
+mod locked;
 mod outlets;
 mod pipes;
 mod port;
@@ -259,8 +260,10 @@ impl<P: Sends> Socket<P> {
     /// [`try_send`](Self::try_send) to keep it.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let mut message = message.into();
-        let sent = self.core.send(&mut message, |pattern, message, view| pattern.route(message, view)).await;
-        sent.map_err(|refusal| refusal.into_send_error(message))
+        match self.core.send(&mut message, |pattern, message, view| pattern.route(message, view)).await {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.into_send_error(message)),
+        }
     }
 
     /// As [`send`](Self::send), but never waits.
@@ -293,9 +296,11 @@ impl<P: Receives> Socket<P> {
     ///
     /// Nothing is taken unless the future returns it.
     pub async fn recv(&self) -> Result<Message, RecvError> {
-        let mut received = None;
-        let count = self.core.receive(1, |delivery| received = Some(delivery.message)).await;
-        received.filter(|_| count > 0).ok_or(RecvError::Closed)
+        let mut message = Message::new();
+        match self.core.receive(&mut message).await {
+            Some(_) => Ok(message),
+            None => Err(RecvError::Closed),
+        }
     }
 
     /// As [`recv`](Self::recv), and says which pipe the message came from.
@@ -308,9 +313,9 @@ impl<P: Receives> Socket<P> {
     ///
     /// As [`recv`](Self::recv).
     pub async fn recv_from(&self) -> Result<(PipeId, Message), RecvError> {
-        let mut received = None;
-        self.core.receive(1, |delivery| received = Some((delivery.from, delivery.message))).await;
-        received.ok_or(RecvError::Closed)
+        let mut message = Message::new();
+        let origin = self.core.receive(&mut message).await.ok_or(RecvError::Closed)?;
+        Ok((origin.pipe, message))
     }
 
     /// As [`recv`](Self::recv), but never waits.
@@ -319,10 +324,11 @@ impl<P: Receives> Socket<P> {
     ///
     /// Nothing has arrived, or the socket is closed.
     pub fn try_recv(&self) -> Result<Message, TryRecvError> {
-        let mut received = None;
-        match self.core.try_recv(1, |delivery| received = Some(delivery.message)) {
+        let mut message = Message::new();
+        match self.core.try_recv(&mut message) {
+            Poll::Ready(Some(_)) => Ok(message),
+            Poll::Ready(None) => Err(TryRecvError::Closed),
             Poll::Pending => Err(TryRecvError::Empty),
-            Poll::Ready(_) => received.ok_or(TryRecvError::Closed),
         }
     }
 
@@ -340,10 +346,10 @@ impl<P: Receives> Socket<P> {
         if max == 0 {
             return Ok(0);
         }
-        match self.core.receive(max, |delivery| into.push(delivery.message)).await {
-            0 => Err(RecvError::Closed),
-            count => Ok(count),
-        }
+        let before = into.len();
+        into.push(self.recv().await?);
+        self.core.recv_more(into, max - 1);
+        Ok(into.len() - before)
     }
 
     /// The receiving side as a [`Stream`](futures_core::Stream), which ends when the socket is closed.

@@ -7,6 +7,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use zocket_transport::Endpoint;
 
+use super::locked::Effects;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
@@ -93,13 +94,6 @@ impl Drops {
         let messages = std::mem::take(&mut self.unreported);
         (messages > 0).then_some(Event::Dropped { pipe, messages, reason: Dropped::QueueFull })
     }
-}
-
-/// What a critical section leaves to be done after unlocking.
-#[derive(Debug, Default)]
-pub(super) struct Effects {
-    pub(super) wakes: Wakes,
-    pub(super) events: Vec<Event>,
 }
 
 /// The pipes of a socket for the length of one critical section.
@@ -219,7 +213,7 @@ impl Outlets for View<'_> {
         if has_room { Offer::Taken } else { Offer::Full }
     }
 
-    #[inline]
+    #[inline(always)]
     fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Message) -> Offer {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         match &mut pipe.outlet {

@@ -9,7 +9,8 @@ use zocket_transport::Endpoint;
 
 use super::Composition;
 use super::core::{Core, Out};
-use super::outlets::{Drops, Effects, Evicted, OutPipe, Outlet};
+use super::locked::Effects;
+use super::outlets::{Drops, Evicted, OutPipe, Outlet};
 use crate::context::Waiter;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
@@ -17,7 +18,6 @@ use crate::event::{Dropped, Event};
 use crate::message::Message;
 use crate::pattern::{Inbound, Outbound};
 use crate::pipe::{Closing, Lane, Outbox, PipeId};
-use crate::sync::Wakes;
 use crate::zmtp::Command;
 
 impl<P: Composition> Core<P> {
@@ -47,21 +47,18 @@ impl<P: Composition> Core<P> {
         out.pipes
             .insert_at(pipe, OutPipe { outlet, endpoint, peer: None, dialled, dropped: Drops::default() });
         out.pattern.attach(pipe);
-        let mut wakes = Wakes::default();
-        out.wake_sender(&mut wakes);
-        drop(out);
-        wakes.fire();
+        out.wake_sender();
         Some(pipe)
     }
 
     /// The pipe is gone. `reason` is for the events of in-process pipes; wires' drivers report for themselves.
     pub(super) fn end(&self, pipe: PipeId, reason: Disconnect) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         let Some(mut gone) = out.pipes.vacate(pipe) else { return };
         let notices = out.pattern.detach(pipe);
-        self.notify(pipe, notices, &mut effects);
-        effects.events.extend(gone.dropped.end_episode(pipe));
+        self.notify(pipe, notices, &mut out.effects);
+        out.effects.events.extend(gone.dropped.end_episode(pipe));
         let (queued, _) = gone.queued();
         let why = if out.closing == Closing::Open {
             Dropped::LinkLost
@@ -69,9 +66,9 @@ impl<P: Composition> Core<P> {
             out.unsent += queued;
             Dropped::Linger
         };
-        effects.report_drops(pipe, queued, why);
-        effects.wakes.add_all(out.senders.all());
-        effects.wakes.add_all(out.linked.all());
+        out.effects.report_drops(pipe, queued, why);
+        out.effects.wakes.add_all(out.senders.all());
+        out.effects.wakes.add_all(out.linked.all());
         let mut inn = self.lock_in();
         inn.pattern.detach(pipe);
         if let Some(lane) = inn.lanes.get_mut(pipe) {
@@ -80,11 +77,10 @@ impl<P: Composition> Core<P> {
                 inn.lanes.remove(pipe);
             }
         }
-        effects.wakes.add_all(inn.receivers.all());
+        out.effects.wakes.add_all(inn.receivers.all());
         drop(inn);
-        self.unmute(&mut out, &mut effects);
-        drop(out);
-        self.settle(&mut effects);
+        self.unmute(out);
+        drop(locked);
         if let Outlet::Waiting(_) = gone.outlet {
             self.forget_waiting(pipe, &gone.endpoint);
         }
@@ -153,20 +149,19 @@ impl<P: Composition> Core<P> {
 
     /// Gives a peer a fresh connection, so that nothing of this one can be taken for part of the next.
     pub(super) fn restart(&self, pipe: PipeId, why: Disconnect) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         let Some(state) = out.pipes.get_mut(pipe) else { return };
         let dialled = state.dialled;
         let local = match &mut state.outlet {
             Outlet::Wire(outbox) => {
-                effects.wakes.add(outbox.stop(why));
+                out.effects.wakes.add(outbox.stop(why));
                 None
             }
             Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
             Outlet::Waiting(_) => None,
         };
-        drop(out);
-        self.settle(&mut effects);
+        drop(locked);
         match local {
             // The end of the binder's pipe makes the connecter seek it anew.
             Some((binder, answer)) if dialled => binder.detach(answer),
@@ -176,13 +171,13 @@ impl<P: Composition> Core<P> {
     }
 
     /// Lets pipes in whose name has become free.
-    pub(super) fn unmute(&self, out: &mut Out<P::Outbound>, effects: &mut Effects) {
+    pub(super) fn unmute(&self, out: &mut Out<P::Outbound>) {
         while let Some((pipe, name)) = out.pattern.unmute() {
             let mut inn = self.lock_in();
             inn.pattern.identify(pipe, Some(&name));
             if let Some(lane) = inn.lanes.get_mut(pipe) {
                 lane.set_muted(false);
-                effects.wakes.add(lane.take_driver());
+                out.effects.wakes.add(lane.take_driver());
             }
         }
     }
@@ -205,28 +200,20 @@ impl<P: Composition> Core<P> {
 
 impl<O: Outbound> Out<O> {
     /// There is room somewhere: somebody who waits may try.
-    pub(super) fn wake_sender(&mut self, wakes: &mut Wakes) {
+    pub(super) fn wake_sender(&mut self) {
         if O::ANY_PIPE {
-            wakes.add(self.senders.first());
+            self.effects.wakes.add(self.senders.first());
         } else {
-            wakes.add_all(self.senders.all());
+            self.effects.wakes.add_all(self.senders.all());
         }
     }
 
     /// The pipe has room again: its pattern may use it, and somebody who waited may try.
-    pub(super) fn resume(&mut self, pipe: PipeId, effects: &mut Effects) {
+    pub(super) fn resume(&mut self, pipe: PipeId) {
         self.pattern.resume(pipe);
-        self.wake_sender(&mut effects.wakes);
+        self.wake_sender();
         if let Some(state) = self.pipes.get_mut(pipe) {
-            effects.events.extend(state.dropped.end_episode(pipe));
-        }
-    }
-}
-
-impl Effects {
-    pub(super) fn report_drops(&mut self, pipe: PipeId, messages: usize, reason: Dropped) {
-        if messages > 0 {
-            self.events.push(Event::Dropped { pipe, messages: messages as u64, reason });
+            self.effects.events.extend(state.dropped.end_episode(pipe));
         }
     }
 }

@@ -9,7 +9,7 @@ use zocket_transport::Endpoint;
 use super::Composition;
 use super::core::Core;
 use super::inproc;
-use super::outlets::{Effects, OutPipe, Outlet};
+use super::outlets::{OutPipe, Outlet};
 use crate::driver::{Ends, Linked, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
@@ -45,8 +45,8 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect> {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
             // It only lingers: nothing is routed to it any more.
             Some(Outlet::Wire(outbox)) if !outbox.is_open() && out.closing == Closing::Open => {
@@ -55,7 +55,7 @@ impl<P: Composition> Port for Core<P> {
             Some(Outlet::Wire(_) | Outlet::Local { .. }) if out.closing != Closing::Now => {}
             _ => return Err(Disconnect::Closed),
         }
-        let (pattern, mut view) = out.split(&self.options, &mut effects);
+        let (pattern, mut view) = out.split(&self.options);
         let welcome = pattern.identify(pipe, info, &mut view);
         let greeting = pattern.greet();
         let mut evicted = None;
@@ -66,23 +66,19 @@ impl<P: Composition> Port for Core<P> {
                 (Some(name), false)
             }
             Welcome::Mute => (None, true),
-            Welcome::Refuse => {
-                drop(out);
-                self.settle(&mut effects);
-                return Err(Disconnect::Refused);
-            }
+            Welcome::Refuse => return Err(Disconnect::Refused),
         };
         if let Some(state) = out.pipes.get_mut(pipe) {
             state.peer = Some((info.clone(), ends.clone()));
         }
         if self.options.probe && !muted {
-            let (_, mut view) = out.split(&self.options, &mut effects);
+            let (_, mut view) = out.split(&self.options);
             view.offer(pipe, &[], &mut Message::new());
         }
-        out.wake_sender(&mut effects.wakes);
-        effects.wakes.add_all(out.linked.all());
+        out.wake_sender();
+        out.effects.wakes.add_all(out.linked.all());
         if muted {
-            effects.events.push(Event::Muted { pipe, routing_id: info.routing_id().clone() });
+            out.effects.events.push(Event::Muted { pipe, routing_id: info.routing_id().clone() });
         }
         let mut inn = self.lock_in();
         if let Some(lane) = inn.lanes.get_mut(pipe) {
@@ -94,9 +90,8 @@ impl<P: Composition> Port for Core<P> {
         drop(inn);
         // An in-process peer hears the greeting before anybody else can reach the pattern; a wire's driver
         // sends it before it takes what is queued from now on.
-        let greeting = Self::greet_local(&mut out, pipe, greeting);
-        drop(out);
-        self.settle(&mut effects);
+        let greeting = Self::greet_local(out, pipe, greeting);
+        drop(locked);
         if let Some(evicted) = evicted {
             self.give_up_evicted(evicted);
         }
@@ -110,7 +105,6 @@ impl<P: Composition> Port for Core<P> {
         batch: &mut Batch,
         commands: &mut Vec<Command>,
     ) -> Poll<Taken> {
-        let mut effects = Effects::default();
         let mut out = self.lock_out();
         let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) else {
             return Poll::Ready(Taken::Stop(Disconnect::Closed));
@@ -118,26 +112,21 @@ impl<P: Composition> Port for Core<P> {
         let taken = outbox.poll_take(cx, batch, commands);
         let resumes = outbox.resumes();
         if resumes {
-            out.resume(pipe, &mut effects);
+            out.resume(pipe);
         }
-        drop(out);
-        self.settle(&mut effects);
         taken
     }
 
     fn blocked(&self, pipe: PipeId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {
-        let mut effects = Effects::default();
         let mut out = self.lock_out();
         let mut why = Some(Disconnect::Closed);
         if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
             outbox.settle(batch);
             why = outbox.blocked(cx);
             if outbox.resumes() {
-                out.resume(pipe, &mut effects);
+                out.resume(pipe);
             }
         }
-        drop(out);
-        self.settle(&mut effects);
         why
     }
 
@@ -158,17 +147,14 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn command(&self, pipe: PipeId, command: Command) {
-        let mut effects = Effects::default();
         let mut out = self.lock_out();
         let notice = out.pattern.command(pipe, command);
-        self.notify(pipe, notice, &mut effects);
-        drop(out);
-        self.settle(&mut effects);
+        self.notify(pipe, notice, &mut out.effects);
     }
 
     fn lost(&self, pipe: PipeId, batch: Batch) {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         let keep = !self.options.immediate && !P::ONE_SESSION;
         let mut reason = Dropped::LinkLost;
         let mut dropped = 0;
@@ -178,7 +164,7 @@ impl<P: Composition> Port for Core<P> {
                 dropped = outbox.lost(batch, keep || !state.dialled);
                 outbox.shrink();
                 if outbox.resumes() {
-                    out.resume(pipe, &mut effects);
+                    out.resume(pipe);
                 }
             }
         }
@@ -187,17 +173,15 @@ impl<P: Composition> Port for Core<P> {
             reason = Dropped::Linger;
         }
         let notices = out.pattern.lost(pipe);
-        self.notify(pipe, notices, &mut effects);
+        self.notify(pipe, notices, &mut out.effects);
         let mut inn = self.lock_in();
         let waiting = inn.lanes.get(pipe).map_or(0, Lane::messages);
         inn.pattern.lost(pipe, waiting);
         // A request that waits for its reply must hear of it.
-        effects.wakes.add_all(inn.receivers.all());
+        out.effects.wakes.add_all(inn.receivers.all());
         drop(inn);
-        self.unmute(&mut out, &mut effects);
-        drop(out);
-        effects.report_drops(pipe, dropped, reason);
-        self.settle(&mut effects);
+        self.unmute(out);
+        out.effects.report_drops(pipe, dropped, reason);
     }
 
     fn detach(&self, pipe: PipeId) {
@@ -259,9 +243,7 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn resume(&self, pipe: PipeId) {
-        let mut effects = Effects::default();
-        self.lock_out().resume(pipe, &mut effects);
-        self.settle(&mut effects);
+        self.lock_out().resume(pipe);
     }
 
     fn attach_local(
@@ -284,21 +266,20 @@ impl<P: Composition> Port for Core<P> {
         peer_pipe: PipeId,
         capacity: HighWater,
     ) -> Linked {
-        let mut effects = Effects::default();
-        let mut out = self.lock_out();
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         if let Some(lane) = self.lock_in().lanes.get_mut(pipe) {
             let resumer = resumer(Arc::clone(&peer), peer_pipe);
             let conflate = self.options.conflate || peer.options().conflate;
             lane.link(self.options.receive_high_water.plus(capacity), conflate, resumer);
         }
         let linked = match out.pipes.get_mut(pipe) {
-            Some(state) => state.link(peer, peer_pipe, &mut effects.wakes),
+            Some(state) => state.link(peer, peer_pipe, &mut out.effects.wakes),
             None => true,
         };
-        out.resume(pipe, &mut effects);
+        out.resume(pipe);
         let is_open = out.closing == Closing::Open;
-        drop(out);
-        self.settle(&mut effects);
+        drop(locked);
         match (linked, is_open) {
             (false, _) => Linked::Refused,
             (true, true) => Linked::Open,

@@ -1,13 +1,12 @@
 //! The futures of `send` and `recv`: they hold a place in line, and pass it on when they are dropped.
 
 use std::future::poll_fn;
-use std::task::Poll;
 
 use super::core::{Core, Refusal};
 use super::outlets::View;
 use super::{Composition, Peer};
 use crate::message::Message;
-use crate::pattern::{Delivery, Routed};
+use crate::pattern::{Origin, Routed};
 use crate::sync::Ticket;
 
 /// A sender's place in line.
@@ -47,14 +46,20 @@ impl<P: Composition> Core<P> {
         message: &mut Message,
         mut route: impl FnMut(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
     ) -> Result<(), Refusal> {
+        if self.send_now(message, &mut route) {
+            return Ok(());
+        }
         let mut place = Sending { core: self, ticket: None };
         poll_fn(|cx| self.poll_send(cx, &mut place.ticket, message, &mut route)).await
     }
 
-    /// Receives up to `max` messages, or waits for the first. 0: the socket is closed.
-    pub(super) async fn receive(&self, max: usize, mut sink: impl FnMut(Delivery)) -> usize {
+    /// Moves the next message to `into`, or waits for it. `None`: the socket is closed.
+    pub(super) async fn receive(&self, into: &mut Message) -> Option<Origin> {
+        if let Some(origin) = self.recv_now(into) {
+            return Some(origin);
+        }
         let mut place = Receiving { core: self, ticket: None };
-        poll_fn(|cx| -> Poll<usize> { self.poll_recv(cx, &mut place.ticket, max, &mut sink) }).await
+        poll_fn(|cx| self.poll_recv(cx, &mut place.ticket, into)).await
     }
 
     /// A snapshot of the pipes. The two directions are looked at one after the other.

@@ -6,7 +6,7 @@
 //!
 //! Source: RFC 37, "Framing".
 
-use bytes::BytesMut;
+use bytes::BufMut;
 
 const MORE: u8 = 0x01;
 const LONG: u8 = 0x02;
@@ -19,13 +19,13 @@ pub(crate) const MAX_HEADER: usize = 9;
 
 /// Writes the header of a body of `len` bytes.
 #[inline]
-pub(crate) fn put_header(out: &mut BytesMut, len: usize, more: bool, command: bool) {
+pub(crate) fn put_header(out: &mut impl BufMut, len: usize, more: bool, command: bool) {
     let flags = if more { MORE } else { 0 } | if command { COMMAND } else { 0 };
     match u8::try_from(len) {
-        Ok(short) => out.extend_from_slice(&[flags, short]),
+        Ok(short) => out.put_slice(&[flags, short]),
         Err(_) => {
             let [a, b, c, d, e, f, g, h] = (len as u64).to_be_bytes();
-            out.extend_from_slice(&[flags | LONG, a, b, c, d, e, f, g, h]);
+            out.put_slice(&[flags | LONG, a, b, c, d, e, f, g, h]);
         }
     }
 }
@@ -91,11 +91,11 @@ mod tests {
     use super::*;
 
     fn header(len: usize, more: bool, command: bool) -> Vec<u8> {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         put_header(&mut out, len, more, command);
         let decoded = Header::decode(&out).unwrap();
         assert_eq!(decoded, Header { body: len, head: out.len(), more, command });
-        out.to_vec()
+        out
     }
 
     #[test]

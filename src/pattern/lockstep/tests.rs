@@ -1,5 +1,5 @@
 use super::*;
-use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe};
+use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe, receive};
 
 struct Bench {
     ask: Ask,
@@ -45,9 +45,9 @@ impl Bench {
     }
 
     fn read(&mut self) -> Option<String> {
-        let delivery = self.answer.next(&mut self.lanes)?;
+        let (_, message) = receive(&mut self.answer, &mut self.lanes)?;
         self.ask.answered();
-        Some(delivery.message.to_text())
+        Some(message.to_text())
     }
 }
 

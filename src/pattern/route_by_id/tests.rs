@@ -1,5 +1,5 @@
 use super::*;
-use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe};
+use crate::pattern::fake::{FakeLanes, FakeOutlets, peer, pipe, receive};
 use crate::zmtp::SocketKind;
 
 const MANDATORY: Options = Options { mandatory: true, handover: false };
@@ -151,7 +151,7 @@ fn a_peer_that_comes_back_under_another_name_is_reached_by_that_one() {
 }
 
 fn read(named: &mut Named, lanes: &mut FakeLanes) -> Vec<String> {
-    std::iter::from_fn(|| named.next(lanes)).map(|delivery| delivery.message.to_text()).collect()
+    std::iter::from_fn(|| receive(named, lanes)).map(|(_, message)| message.to_text()).collect()
 }
 
 #[test]
@@ -219,6 +219,6 @@ fn what_arrived_before_a_reconnection_is_read_under_the_name_of_its_time() {
     named.identify(pipe(0), Some(&"new".into()));
     lanes.arrive(pipe(0), "3");
     let read: Vec<_> =
-        std::iter::from_fn(|| named.next(&mut lanes)).map(|delivery| delivery.message).collect();
+        std::iter::from_fn(|| receive(&mut named, &mut lanes)).map(|(_, message)| message).collect();
     assert_eq!(read, [["old", "1"], ["old", "2"], ["new", "3"]].map(Message::from));
 }

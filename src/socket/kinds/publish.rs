@@ -37,6 +37,6 @@ impl Socket<Kind> {
     /// How many distinct prefixes peers are subscribed to.
     #[must_use]
     pub fn topics(&self) -> usize {
-        self.core.with_outbound(|publisher, _| publisher.topics())
+        self.core.with_outbound(|publisher| publisher.topics())
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{RecvError, SendError, TryRecvError};
 use crate::message::{Frame, Message};
 use crate::options::SocketOptions;
 use crate::pattern::direct::{Direct, Requests};
-use crate::pattern::{Delivery, envelope};
+use crate::pattern::{Origin, envelope};
 use crate::pipe::PipeId;
 use crate::socket::core::Core;
 use crate::socket::{Composition, Pattern, Socket};
@@ -49,9 +49,9 @@ impl Socket<Kind> {
     /// Nothing is taken unless the future returns it.
     pub async fn recv(&self) -> Result<Request, RecvError> {
         loop {
-            let mut received = None;
-            self.core.receive(1, |delivery| received = Some(delivery)).await;
-            if let Some(request) = self.open(received.ok_or(RecvError::Closed)?) {
+            let mut message = Message::new();
+            let origin = self.core.receive(&mut message).await.ok_or(RecvError::Closed)?;
+            if let Some(request) = self.open(origin, message) {
                 return Ok(request);
             }
         }
@@ -64,22 +64,22 @@ impl Socket<Kind> {
     /// Nothing has arrived, or the socket is closed.
     pub fn try_recv(&self) -> Result<Request, TryRecvError> {
         loop {
-            let mut received = None;
-            match self.core.try_recv(1, |delivery| received = Some(delivery)) {
+            let mut message = Message::new();
+            let origin = match self.core.try_recv(&mut message) {
+                Poll::Ready(Some(origin)) => origin,
+                Poll::Ready(None) => return Err(TryRecvError::Closed),
                 Poll::Pending => return Err(TryRecvError::Empty),
-                Poll::Ready(_) => {
-                    if let Some(request) = self.open(received.ok_or(TryRecvError::Closed)?) {
-                        return Ok(request);
-                    }
-                }
+            };
+            if let Some(request) = self.open(origin, message) {
+                return Ok(request);
             }
         }
     }
 
-    fn open(&self, delivery: Delivery) -> Option<Request> {
-        let (envelope, message) = envelope::split(delivery.message).ok()?;
+    fn open(&self, origin: Origin, message: Message) -> Option<Request> {
+        let (envelope, message) = envelope::split(message).ok()?;
         let core = Arc::clone(&self.core);
-        Some(Request { core, pipe: delivery.from, session: delivery.session, envelope, message })
+        Some(Request { core, pipe: origin.pipe, session: origin.session, envelope, message })
     }
 }
 

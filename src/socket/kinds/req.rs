@@ -9,10 +9,9 @@ use crate::options::SocketOptions;
 use crate::pattern::lockstep::{Answer, Ask, Asked};
 use crate::pattern::{Outbound, Routed};
 use crate::socket::core::{Core, Refusal};
-use crate::socket::outlets::{Effects, View};
+use crate::socket::outlets::View;
 use crate::socket::wait::Receiving;
 use crate::socket::{Composition, Pattern, Socket};
-use crate::sync::Wakes;
 use crate::zmtp::SocketKind;
 
 /// The pattern of [`Req`].
@@ -112,12 +111,12 @@ impl Open<'_> {
         cx: &Context<'_>,
         place: &mut Receiving<'_, Kind>,
     ) -> Poll<Result<Message, RequestError>> {
-        let mut wakes = Wakes::default();
         let mut reply = None;
         let mut inn = self.core.lock_in();
         let mut fault = None;
         if inn.pattern.expected() == Some(self.asked) {
-            inn.receive(1, |delivery| reply = Some(delivery.message), &mut wakes);
+            let mut message = Message::new();
+            reply = inn.next(&mut message).map(|_| message);
             if reply.is_none() && inn.pattern.take_peer_lost() {
                 fault = Some(RequestError::PeerLost);
             }
@@ -132,7 +131,6 @@ impl Open<'_> {
             }
         }
         drop(inn);
-        wakes.fire();
         match (reply, fault) {
             (Some(reply), _) => Poll::Ready(Ok(reply)),
             (None, Some(fault)) => Poll::Ready(Err(fault)),
@@ -144,7 +142,6 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     /// The turn is over: answered, failed or given up. The next request may go.
     fn drop(&mut self) {
-        let mut effects = Effects::default();
         let mut out = self.core.lock_out();
         let mut stale = None;
         if out.pattern.asked() == Some(self.asked) {
@@ -162,9 +159,9 @@ impl Drop for Open<'_> {
                 out.pattern.lost(pipe);
             }
         }
-        effects.wakes.add(out.senders.first());
+        let next = out.senders.first();
+        out.effects.wakes.add(next);
         drop(out);
-        self.core.settle(&mut effects);
         if let Some(pipe) = stale {
             self.core.restart(pipe, Disconnect::RequestAbandoned);
         }
@@ -181,7 +178,11 @@ impl Core<Kind> {
             }
             ask.abandon();
         }
-        self.lock_in().drain(&mut view.effects.wakes);
+        // Nobody is woken while the outbound lock is held.
+        let mut inn = self.lock_in();
+        inn.drain();
+        view.effects.append(&mut inn.effects);
+        drop(inn);
         let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
         if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
             let mut inn = self.lock_in();

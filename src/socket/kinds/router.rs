@@ -61,7 +61,7 @@ impl Socket<Kind> {
     /// [`peers`](Socket::peers).
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.core.with_outbound(|router, _| router.dropped())
+        self.core.with_outbound(|router| router.dropped())
     }
 
     /// Connects, and names the peer from this side: messages to `name` go there, whatever the peer calls itself.

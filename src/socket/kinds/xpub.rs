@@ -56,7 +56,7 @@ impl Socket<Kind> {
     /// How many distinct prefixes peers are subscribed to.
     #[must_use]
     pub fn topics(&self) -> usize {
-        self.core.with_outbound(|publisher, _| publisher.topics())
+        self.core.with_outbound(|publisher| publisher.topics())
     }
 
     /// With [`manual`](crate::SocketBuilder::manual): subscribes a peer, named as
@@ -66,7 +66,7 @@ impl Socket<Kind> {
     ///
     /// The peer is gone.
     pub fn subscribe(&self, peer: PipeId, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let done = self.core.with_outbound(|publisher, _| publisher.subscribe(peer, prefix.as_ref()));
+        let done = self.core.with_outbound(|publisher| publisher.subscribe(peer, prefix.as_ref()));
         if done { Ok(()) } else { Err(SubscribeError::NoPeer) }
     }
 
@@ -76,7 +76,7 @@ impl Socket<Kind> {
     ///
     /// The peer was not subscribed to that prefix.
     pub fn unsubscribe(&self, peer: PipeId, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let done = self.core.with_outbound(|publisher, _| publisher.unsubscribe(peer, prefix.as_ref()));
+        let done = self.core.with_outbound(|publisher| publisher.unsubscribe(peer, prefix.as_ref()));
         if done { Ok(()) } else { Err(SubscribeError::NotSubscribed) }
     }
 }
