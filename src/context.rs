@@ -10,7 +10,7 @@ use zocket_transport::inproc::Hub;
 use zocket_transport::{Endpoint, EndpointError, Purpose, Transport};
 
 use crate::driver::Port;
-use crate::pipe::PipeId;
+use crate::pipe::{PipeId, Pool};
 use crate::sync::Tasks;
 
 /// The scheme of in-process endpoints, which no transport serves: their peers share queues.
@@ -50,6 +50,7 @@ struct Shared {
     io_threads: usize,
     runtime: OnceLock<Runtime>,
     tasks: Arc<Tasks>,
+    pool: Pool,
 }
 
 /// A pipe that waits for an in-process name to be bound.
@@ -97,12 +98,18 @@ impl Context {
             io_threads: io_threads.max(1),
             runtime: OnceLock::new(),
             tasks: Arc::default(),
+            pool: Pool::default(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn hub(&self) -> &Hub<Weak<dyn Port>, Waiter> {
         &self.shared.hub
+    }
+
+    /// The buffers of its queues.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.shared.pool
     }
 
     pub(crate) fn tasks(&self) -> &Arc<Tasks> {

@@ -84,7 +84,6 @@ impl Queue {
         while let Some(chunk) = self.taken.pop_front() {
             size += chunk.len();
             self.chunks.release(chunk.messages(), chunk.len());
-            self.chunks.recycle(chunk);
         }
         size
     }

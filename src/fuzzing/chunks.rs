@@ -97,7 +97,7 @@ pub fn chunk_ops(data: &[u8]) {
             4 | 5 => out.write(choices.len()),
             6 => out.settle(),
             _ if choices.below(4) == 0 => out.lose(),
-            _ => out.queue.shrink(),
+            _ => {}
         }
     }
     out.lose();

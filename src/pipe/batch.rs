@@ -20,8 +20,6 @@ pub(crate) struct Batch {
     /// How much of that has been counted as freed: up to a message boundary.
     settled: Freed,
     freed: Freed,
-    /// Emptied chunks, whose buffers go back to the outbox.
-    pub(crate) emptied: Vec<Chunk>,
 }
 
 /// Messages that left, with their size on the wire.
@@ -63,7 +61,6 @@ impl Batch {
         while let Some((chunks, size)) = self.first_whole() {
             for chunk in self.chunks.drain(..chunks) {
                 self.freed.messages += chunk.messages();
-                self.emptied.push(chunk);
             }
             self.freed.messages -= self.settled.messages;
             self.freed.bytes += size - self.settled.bytes;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{ChunkQueue, HighWater};
+use super::{ChunkQueue, HighWater, Pool};
 use crate::message::Message;
 
 /// Received messages of one peer. Plain data under the socket's inbound lock.
@@ -35,8 +35,8 @@ enum Held {
 }
 
 impl Lane {
-    pub(crate) fn for_wire(mark: HighWater, conflate: bool) -> Self {
-        Self::new(Held::Chunks(ChunkQueue::default()), mark, conflate)
+    pub(crate) fn for_wire(mark: HighWater, conflate: bool, pool: &Pool) -> Self {
+        Self::new(Held::Chunks(ChunkQueue::new(pool)), mark, conflate)
     }
 
     /// For an in-process peer, whose sender `resumer` wakes when it was refused and may go on.

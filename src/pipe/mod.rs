@@ -5,7 +5,7 @@
 //! the connection's task moves whole chunks to and from the kernel, `recv` decodes one message from the front
 //! chunk. In-process peers skip the codec: their lane holds messages.
 //!
-//! Everything here is plain data: no lock, no task, no clock. A socket has two locks, one over its outgoing
+//! Everything here is plain data: no task, no clock, and no lock but the pool's, which is taken last of all. A socket has two locks, one over its outgoing
 //! queues and routing, one over its lanes. The lock order is
 //!
 //! ```text
@@ -23,6 +23,7 @@ mod id;
 mod lane;
 mod mark;
 mod outbox;
+mod pool;
 mod queue;
 mod table;
 
@@ -31,6 +32,7 @@ pub use id::PipeId;
 pub(crate) use lane::Lane;
 pub use mark::HighWater;
 pub(crate) use outbox::{Closing, Outbox, Taken};
+pub(crate) use pool::Pool;
 pub(crate) use queue::{COPIED, Chunk, ChunkQueue};
 pub(crate) use table::Table;
 

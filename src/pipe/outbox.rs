@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Batch, ChunkQueue, HighWater};
+use super::{Batch, ChunkQueue, HighWater, Pool};
 use crate::error::Disconnect;
 use crate::message::{Frame, Message};
 use crate::zmtp::Command;
@@ -57,9 +57,9 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(mark: HighWater, conflate: bool) -> Self {
+    pub(crate) fn new(mark: HighWater, conflate: bool, pool: &Pool) -> Self {
         Self {
-            queue: ChunkQueue::default(),
+            queue: ChunkQueue::new(pool),
             mark,
             conflate,
             starved: false,
@@ -177,9 +177,6 @@ impl Outbox {
     pub(crate) fn settle(&mut self, batch: &mut Batch) {
         let freed = batch.take_freed();
         self.queue.release(freed.messages, freed.bytes);
-        for chunk in batch.emptied.drain(..) {
-            self.queue.recycle(chunk);
-        }
     }
 
     /// Whether a pipe that refused a message has room again. Says so once.
@@ -207,11 +204,6 @@ impl Outbox {
         self.stop = None;
         let discard = std::mem::take(&mut self.discard);
         if keep && !discard { 0 } else { self.queue.clear() }
-    }
-
-    /// Frees what an idle peer need not own.
-    pub(crate) fn shrink(&mut self) {
-        self.queue.shrink();
     }
 
     /// Closes, or closes faster. Returns the driver, if it sleeps.

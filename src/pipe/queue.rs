@@ -11,15 +11,13 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use super::HighWater;
+use super::pool::{Buffer, CHUNK, Pool};
 use crate::message::{Frame, Message};
 use crate::zmtp::frame::{self, Header};
 
-/// How large an encoded chunk grows: one write of this size costs the kernel's entry once for about a thousand
-/// small messages. Sizes from 16 to 256 KiB made no clear difference.
-const CHUNK: usize = 64 * 1024;
-
-/// A fresh chunk's capacity. It doubles up to [`CHUNK`], so a quiet peer pays for what it says.
-const CHUNK_START: usize = 1024;
+/// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
+/// what it says. Each grows by opening the next, never by moving.
+const CHUNK_STARTS: [usize; 2] = [1024, 8 * 1024];
 
 /// Bodies of this size travel uncopied. Below, a memcpy is cheaper than one more slice in a write and a
 /// reference count that two cores share; above, the copy would push everything else out of the cache.
@@ -33,14 +31,14 @@ pub(crate) const COPIED: usize = 4 * 1024;
 /// not keep 64 KiB for each.
 const UNPINNED: usize = 512;
 
-/// Emptied chunks that a queue keeps for use again: what one write and one refill have under way.
-const SPARE: usize = 4;
+/// An empty queue keeps room for so many chunks.
+const BURST: usize = 8;
 
 /// A run of whole frames: the bytes of `head`, then those of `body`. An outgoing chunk may end in a large
 /// frame whose header stands in `head` and whose payload is `body`, uncopied. Received runs are one of the two.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    head: Vec<u8>,
+    head: Buffer,
     body: Bytes,
     /// How much of `head` has been decoded, or has left.
     at: usize,
@@ -97,10 +95,14 @@ pub(crate) struct ChunkQueue {
     messages: usize,
     /// The same in bytes.
     bytes: usize,
-    spare: Vec<Vec<u8>>,
+    pool: Pool,
 }
 
 impl ChunkQueue {
+    pub(crate) fn new(pool: &Pool) -> Self {
+        Self { pool: pool.clone(), ..Self::default() }
+    }
+
     pub(crate) const fn messages(&self) -> usize {
         self.messages
     }
@@ -149,11 +151,11 @@ impl ChunkQueue {
         let need = frame::MAX_HEADER + if shared.is_some() { 0 } else { payload.len() };
         let before = self.bytes;
         let tail = match self.chunks.back_mut() {
-            Some(tail) if tail.body.is_empty() && tail.head.len() + need <= CHUNK => tail,
-            _ => Self::open(&mut self.chunks, &mut self.spare, need),
+            Some(tail) if tail.body.is_empty() && tail.head.len() + need <= tail.head.capacity() => tail,
+            _ => Self::open(&mut self.chunks, &self.pool, need),
         };
         let start = tail.head.len();
-        frame::put_header(&mut tail.head, payload.len(), more, false);
+        frame::put_header(&mut *tail.head, payload.len(), more, false);
         match shared {
             Some(bytes) => tail.body = bytes.clone(),
             None => tail.head.extend_from_slice(payload),
@@ -165,8 +167,9 @@ impl ChunkQueue {
 
     /// A new chunk at the tail with room for `need` bytes.
     #[cold]
-    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, spare: &mut Vec<Vec<u8>>, need: usize) -> &'a mut Chunk {
-        let head = spare.pop().unwrap_or_else(|| Vec::with_capacity(need.max(CHUNK_START)));
+    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, pool: &Pool, need: usize) -> &'a mut Chunk {
+        let start = CHUNK_STARTS.get(chunks.len()).copied().unwrap_or(CHUNK);
+        let head = pool.lend(start.max(need));
         chunks.push_back(Chunk { head, ..Chunk::default() });
         let last = chunks.len() - 1;
         &mut chunks[last]
@@ -195,8 +198,8 @@ impl ChunkQueue {
     /// Appends whole frames in which `messages` messages end, by copy.
     pub(crate) fn append_copy(&mut self, run: &[u8], messages: usize) {
         let tail = match self.chunks.back_mut() {
-            Some(tail) if tail.body.is_empty() && tail.head.len() + run.len() <= CHUNK => tail,
-            _ => Self::open(&mut self.chunks, &mut self.spare, run.len()),
+            Some(tail) if tail.body.is_empty() && tail.head.len() + run.len() <= tail.head.capacity() => tail,
+            _ => Self::open(&mut self.chunks, &self.pool, run.len()),
         };
         tail.head.extend_from_slice(run);
         tail.messages += messages;
@@ -221,21 +224,13 @@ impl ChunkQueue {
             size += chunk.len();
             taken.push_back(chunk);
         }
+        self.shrink();
     }
 
     /// Takes messages that have left (or are lost) off the gauge.
     pub(crate) const fn release(&mut self, messages: usize, bytes: usize) {
         self.messages = self.messages.saturating_sub(messages);
         self.bytes = self.bytes.saturating_sub(bytes);
-    }
-
-    /// Keeps an emptied chunk's buffer for use again.
-    pub(crate) fn recycle(&mut self, chunk: Chunk) {
-        let mut buffer = chunk.head;
-        buffer.clear();
-        if self.spare.len() < SPARE && buffer.capacity() > 0 {
-            self.spare.push(buffer);
-        }
     }
 
     /// Puts taken chunks back at the head. Their first `written` bytes, in which `messages` messages end, are
@@ -261,19 +256,9 @@ impl ChunkQueue {
     pub(crate) fn clear(&mut self) -> usize {
         let messages = self.chunks.iter().map(Chunk::messages).sum();
         let bytes = self.chunks.iter().map(Chunk::len).sum();
-        while let Some(chunk) = self.chunks.pop_front() {
-            self.recycle(chunk);
-        }
+        self.chunks.clear();
         self.release(messages, bytes);
         messages
-    }
-
-    /// Gives the spare buffers up: an idle peer owns none.
-    pub(crate) fn shrink(&mut self) {
-        if self.chunks.is_empty() {
-            self.spare = Vec::new();
-            self.chunks = VecDeque::new();
-        }
     }
 
     /// The first frame of the next message, undecoded.
@@ -355,8 +340,14 @@ impl ChunkQueue {
 
     #[cold]
     fn drop_front(&mut self) {
-        if let Some(chunk) = self.chunks.pop_front() {
-            self.recycle(chunk);
+        self.chunks.pop_front();
+        self.shrink();
+    }
+
+    /// Gives the room of a burst up: an idle peer owns none.
+    fn shrink(&mut self) {
+        if self.chunks.is_empty() && self.chunks.capacity() > BURST {
+            self.chunks = VecDeque::new();
         }
     }
 }

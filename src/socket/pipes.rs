@@ -23,8 +23,9 @@ use crate::zmtp::Command;
 impl<P: Composition> Core<P> {
     /// A pipe to a wire peer.
     pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool) -> Option<PipeId> {
-        let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate);
-        let outbox = Outbox::new(self.options.send_high_water, self.options.conflate);
+        let pool = self.context.pool();
+        let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate, pool);
+        let outbox = Outbox::new(self.options.send_high_water, self.options.conflate, pool);
         self.attach_with(endpoint, lane, Outlet::Wire(outbox), dialled)
     }
 

@@ -162,7 +162,6 @@ impl<P: Composition> Port for Core<P> {
             state.peer = None;
             if let Outlet::Wire(outbox) = &mut state.outlet {
                 dropped = outbox.lost(batch, keep || !state.dialled);
-                outbox.shrink();
                 if outbox.resumes() {
                     out.resume(pipe);
                 }
