@@ -184,6 +184,8 @@ pub(crate) struct SocketOptions {
     pub(crate) reconnect: Reconnect,
     pub(crate) handshake_timeout: Option<Duration>,
     pub(crate) heartbeat: Heartbeat,
+    /// How long a connection goes on looking after it last moved a byte; zero: it sleeps at once.
+    pub(crate) busy_poll: Duration,
     pub(crate) immediate: bool,
     pub(crate) conflate: bool,
     pub(crate) routing_id: Frame,
@@ -240,6 +242,7 @@ impl Default for SocketOptions {
             reconnect: Reconnect::default(),
             handshake_timeout: Some(HANDSHAKE_TIMEOUT),
             heartbeat: Heartbeat::default(),
+            busy_poll: Duration::ZERO,
             immediate: false,
             conflate: false,
             routing_id: Frame::new(),

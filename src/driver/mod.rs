@@ -9,6 +9,7 @@
 pub(crate) mod accept;
 mod backoff;
 pub(crate) mod dial;
+mod lookout;
 mod scratch;
 mod stream;
 

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 use zocket_transport::Stream;
 
+use super::lookout::Lookout;
 use super::{Ends, Port, scratch};
 use crate::error::Disconnect;
 use crate::event::Event;
@@ -48,6 +49,7 @@ pub(crate) struct Connection {
     batch: Batch,
     commands: Vec<Command>,
     timer: Option<Pin<Box<Sleep>>>,
+    lookout: Lookout,
     closing: Option<Ticket>,
     ended: Option<Disconnect>,
 }
@@ -73,6 +75,7 @@ pub(crate) struct Remains {
 impl Connection {
     pub(crate) fn new(wire: Box<dyn Stream>, port: Arc<dyn Port>, ends: Ends, pipe: Option<PipeId>) -> Self {
         let engine = Engine::new(port.engine_config(), Instant::now().into_std());
+        let lookout = Lookout::new(port.options().busy_poll);
         Self {
             wire,
             engine,
@@ -87,6 +90,7 @@ impl Connection {
             batch: Batch::default(),
             commands: Vec::new(),
             timer: None,
+            lookout,
             closing: None,
             ended: None,
         }
@@ -232,6 +236,7 @@ impl Connection {
             Poll::Ready(Ok(0)) => Err(Disconnect::PeerClosed),
             Poll::Ready(written) => {
                 self.batch.advance(written?);
+                self.lookout.moved();
                 Ok(Poll::Ready(()))
             }
             Poll::Pending => Ok(Poll::Pending),
@@ -265,7 +270,10 @@ impl Connection {
                     return Ok(false);
                 }
                 Poll::Ready(Ok(0)) => return Err(Disconnect::PeerClosed),
-                Poll::Ready(read) => budget = budget.saturating_sub(read?),
+                Poll::Ready(read) => {
+                    budget = budget.saturating_sub(read?);
+                    self.lookout.moved();
+                }
             }
         }
         Ok(false)
@@ -362,7 +370,12 @@ impl Future for Connection {
             return Poll::Ready(why);
         }
         match self.drive(cx) {
-            Ok(()) => Poll::Pending,
+            Ok(()) => {
+                if self.lookout.goes_on() {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
             Err(why) => {
                 self.last_words(cx);
                 Poll::Ready(why)

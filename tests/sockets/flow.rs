@@ -3,7 +3,7 @@
 //! A peer that does not read, with small kernel buffers, fills every queue on the way; what each holds can then
 //! be counted. `fill` counts by `try_send`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zocket::{Dealer, HighWater, Message, Pair, Pub, Pull, Push, Req, Sends, Socket, TrySendError};
 
@@ -308,5 +308,24 @@ async fn a_puppet_that_accepts_but_says_nothing_gets_nothing() {
     handshake(&mut stream, "PULL", false).await;
     for number in 0..2 {
         assert_eq!(crate::stage::read_frame(&mut stream).await.unwrap().1, numbered(number, 4));
+    }
+}
+
+/// Under the paused clock time moves only while every task sleeps: as long as a connection looks for more, the
+/// ten seconds do not pass; if it never stopped looking, they never would.
+#[tokio::test]
+async fn a_busy_connection_delivers_and_sleeps_when_its_time_is_over() {
+    let look = Duration::from_millis(20);
+    for scheme in WIRES {
+        let push = Push::builder().busy_poll(look).build();
+        let pull = Pull::builder().busy_poll(look).build();
+        let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
+        let started = Instant::now();
+        push.send("m").await.unwrap();
+        assert_eq!(soon(pull.recv()).await.unwrap(), "m");
+        tokio::time::pause();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        tokio::time::resume();
+        assert!(started.elapsed() >= look, "it looked for {:?} only", started.elapsed());
     }
 }
