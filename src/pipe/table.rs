@@ -44,6 +44,11 @@ impl<T> Table<T> {
         self.places[id.slot()] = Place { generation: id.generation(), value: Some(value) };
     }
 
+    /// How many values there have been at once, at most.
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     #[inline]
     pub(crate) fn get(&self, id: PipeId) -> Option<&T> {
         self.places.get(id.slot()).filter(|place| place.generation == id.generation())?.value.as_ref()
