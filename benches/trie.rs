@@ -70,6 +70,28 @@ fn matching(c: &mut Criterion) {
                 b.iter(|| trie.matches(black_box(topic.as_bytes())));
             });
         }
+        // Another one each time, so that a large table is not answered out of the cache.
+        let topics = (0..count).map(topic).collect::<Vec<_>>();
+        let mut at = 0;
+        group.bench_function(BenchmarkId::new("any", count), |b| {
+            b.iter(|| {
+                at = (at + 61_803) % topics.len();
+                trie.matches(black_box(topics[at].as_bytes()))
+            });
+        });
+    }
+}
+
+/// What peers might subscribe to in order to make matching dear.
+fn worst_cases(c: &mut Criterion) {
+    let chain = (0..1000).map(|len| vec![b'x'; len]).collect::<Vec<_>>();
+    let wide = (0..=u16::MAX).map(|end| [b"x".as_slice(), &end.to_be_bytes()].concat()).collect::<Vec<_>>();
+    let mut group = c.benchmark_group("worst");
+    for (name, prefixes) in [("chain", chain), ("wide", wide)] {
+        let mut trie = Trie::default();
+        prefixes.iter().for_each(|prefix| trie.add(prefix, 0));
+        let longest = vec![b'x'; 1000];
+        group.bench_function(name, |b| b.iter(|| trie.matches(black_box(&longest))));
     }
 }
 
@@ -92,6 +114,7 @@ fn main() {
     adding(&mut c);
     coming_and_going(&mut c);
     matching(&mut c);
+    worst_cases(&mut c);
     fanning_out(&mut c);
     c.final_summary();
 }

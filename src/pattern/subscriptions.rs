@@ -1,7 +1,7 @@
 //! Who subscribed to what: prefixes, each with a set of pipes.
 //!
 //! Four parts, each as small as it can be, since a publisher may hold millions of subscriptions:
-//! - a radix trie of the prefixes ([`trie`]), whose nodes keep their number for as long as they are held;
+//! - a trie of the prefixes ([`trie`]), whose nodes keep their number for as long as they are held;
 //! - per node its holders: one pipe inline, more in a side table ([`holders`]);
 //! - per pipe the numbers of its nodes, so that a pipe that goes costs what it held and no walk of the trie.
 //!   A cancelled subscription stays in that list until half of the list is stale: cancelling stays cheap, and
@@ -11,8 +11,9 @@
 //! For one pipe this is a set: subscribing twice and cancelling once leaves nothing, as libzmq's peers expect.
 //! Source: RFC 29, "The PUB socket type", where that differs, libzmq.
 
-mod children;
 mod holders;
+mod index;
+mod tail;
 mod trie;
 
 use crate::pipe::PipeId;
@@ -29,7 +30,6 @@ pub(crate) struct Subscriptions {
     held: Vec<Held>,
     /// The number of the last `matches`.
     stamp: u32,
-    prefixes: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +72,7 @@ pub(crate) type Report<'a> = &'a mut dyn FnMut(&[u8], bool);
 impl Subscriptions {
     /// How many distinct prefixes are held.
     pub(crate) fn len(&self) -> usize {
-        self.prefixes
+        self.trie.len()
     }
 
     pub(crate) fn add(&mut self, prefix: &[u8], pipe: PipeId) -> Added {
@@ -85,9 +85,7 @@ impl Subscriptions {
             held.nodes.push(node);
             held.live += 1;
         }
-        let first = before.is_none();
-        self.prefixes += usize::from(first);
-        Added { first, new: true }
+        Added { first: before.is_none(), new: true }
     }
 
     pub(crate) fn remove(&mut self, prefix: &[u8], pipe: PipeId) -> Removed {
@@ -98,9 +96,10 @@ impl Subscriptions {
         match removed {
             Removed::Unknown => return removed,
             Removed::Shared => {}
-            Removed::Last => self.forget(node),
+            Removed::Last => self.trie.remove(node),
         }
         self.sweep(slot);
+        self.shrink();
         removed
     }
 
@@ -121,9 +120,10 @@ impl Subscriptions {
                 report(&prefix, last);
             }
             if last {
-                self.forget(node);
+                self.trie.remove(node);
             }
         }
+        self.shrink();
     }
 
     /// Appends the pipes that hold a prefix of `topic`, each once.
@@ -162,33 +162,31 @@ impl Subscriptions {
         }
     }
 
-    /// Takes the pipe off the node. A node without holders must be forgotten next; until then it has its prefix.
+    /// Takes the pipe off the node. One without holders must be removed next; until then it has its prefix.
     fn release(&mut self, node: u32, slot: u32) -> Removed {
-        let removed = match self.sets.remove(self.trie.holders(node), slot) {
+        let (left, removed) = match self.sets.remove(self.trie.holders(node), slot) {
             Left::Unknown => return Removed::Unknown,
-            Left::Nobody => {
-                self.trie.set_holders(node, Holders::NONE);
-                Removed::Last
-            }
-            Left::Others(holders) => {
-                self.trie.set_holders(node, holders);
-                Removed::Shared
-            }
+            Left::Nobody => (Holders::NONE, Removed::Last),
+            Left::Others(holders) => (holders, Removed::Shared),
         };
+        self.trie.set_holders(node, left);
         if let Some(held) = self.held.get_mut(slot as usize) {
             held.live = held.live.saturating_sub(1);
         }
         removed
     }
 
-    fn forget(&mut self, node: u32) {
-        self.prefixes -= 1;
-        if self.prefixes == 0 {
-            // Nothing is in use: give the memory back. Numbers that are still listed somewhere are stale.
-            self.trie = Trie::default();
+    /// Gives memory back once most of it is out of use: constant time per cancellation in the long run.
+    fn shrink(&mut self) {
+        if self.trie.len() == 0 {
             self.sets = Sets::default();
-        } else {
-            self.trie.prune(node);
+        }
+        if self.trie.is_sparse() {
+            let numbers = self.trie.renumber();
+            let new = |old: u32| numbers.get(old as usize).copied().flatten();
+            for held in &mut self.held {
+                held.nodes = held.nodes.iter().filter_map(|&old| new(old)).collect();
+            }
         }
     }
 
@@ -200,7 +198,7 @@ impl Subscriptions {
         if held.nodes.len() > 2 * held.live + SMALL {
             let nodes = self.live_nodes(slot);
             if let Some(held) = self.held.get_mut(slot as usize) {
-                debug_assert_eq!(held.live, nodes.len(), "every held node is listed");
+                debug_assert_eq!(held.live, nodes.len(), "every held prefix is listed");
                 held.nodes = nodes;
             }
         }
