@@ -273,21 +273,15 @@ impl Message {
         }
     }
 
-    /// Becomes one frame with its own copy of `payload`.
+    /// Becomes one frame, to be written in its place.
     #[inline(always)]
-    pub(crate) fn set_copy(&mut self, payload: &[u8]) {
-        *self = Self(Parts::One(Frame::copy_from_slice(payload)));
-    }
-
-    /// Moves all frames of `other` behind the others, and leaves an empty one.
-    pub(crate) fn append(&mut self, other: &mut Self) {
-        let other = std::mem::take(other);
+    pub(crate) fn reset(&mut self) -> &mut Frame {
+        if let Parts::Many(_) = self.0 {
+            *self = Self::new();
+        }
         match &mut self.0 {
-            Parts::One(only) => {
-                let first = std::mem::take(only);
-                self.0 = Parts::Many(std::iter::once(first).chain(other).collect());
-            }
-            Parts::Many(frames) => frames.extend(other),
+            Parts::One(frame) => frame,
+            Parts::Many(_) => unreachable!("it has just become one"),
         }
     }
 

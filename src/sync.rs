@@ -52,6 +52,11 @@ impl WaitSet {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Takes the task that waits longest.
     pub(crate) fn first(&mut self) -> Option<Waker> {
         self.waiting.pop_front().map(|(_, waker)| waker)

@@ -225,12 +225,13 @@ impl Connection {
     }
 
     fn write_batch(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Disconnect> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = self.batch.slices(&mut slices);
         let wire = Pin::new(&mut self.wire);
-        let written = match &slices[..filled] {
-            [only] => wire.poll_write(cx, only),
-            several => wire.poll_write_vectored(cx, several),
+        let written = if let Some(only) = self.batch.only_slice() {
+            wire.poll_write(cx, only)
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.batch.slices(&mut slices);
+            wire.poll_write_vectored(cx, &slices[..filled])
         };
         match written {
             Poll::Ready(Ok(0)) => Err(Disconnect::PeerClosed),

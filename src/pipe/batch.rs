@@ -39,6 +39,13 @@ impl Batch {
         &mut self.chunks
     }
 
+    /// What is to be written next, if that is one slice.
+    pub(crate) fn only_slice(&self) -> Option<&[u8]> {
+        let mut chunks = self.chunks.iter();
+        let ([head, []], None) = (chunks.next()?.parts(), chunks.next()) else { return None };
+        head.get(self.written..)
+    }
+
     /// Fills `slices` with what is to be written next. Returns how many were filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut skip = self.written;

@@ -65,6 +65,7 @@ impl Lane {
         }
     }
 
+    #[inline]
     pub(crate) fn messages(&self) -> usize {
         match &self.held {
             Held::Chunks(queue) => queue.messages(),
@@ -72,6 +73,7 @@ impl Lane {
         }
     }
 
+    #[inline]
     pub(crate) const fn bytes(&self) -> usize {
         match &self.held {
             Held::Chunks(queue) => queue.bytes(),
@@ -126,24 +128,26 @@ impl Lane {
         was_empty
     }
 
-    /// Takes a message whole: from an in-process peer, or a notice of the socket itself. Marks are the caller's
+    /// Takes a message whole, out of its place: from an in-process peer, or a notice of the socket itself. Marks are the caller's
     /// to ask first. Returns whether the lane was empty before.
-    pub(crate) fn push(&mut self, message: Message) -> bool {
+    #[inline]
+    pub(crate) fn push(&mut self, message: &mut Message) -> bool {
         let was_empty = self.messages() == 0;
         match &mut self.held {
-            Held::Chunks(queue) => queue.push(&[], &message),
+            Held::Chunks(queue) => queue.push(&[], message),
             Held::Messages { queue, bytes } => {
                 *bytes += message.byte_len();
-                queue.push_back(message);
+                queue.push_back(std::mem::take(message));
             }
         }
         self.keep_newest();
         was_empty
     }
 
+    #[inline]
     fn keep_newest(&mut self) {
-        while self.conflate && self.messages() > 1 {
-            self.skip();
+        if self.conflate {
+            (1..self.messages()).for_each(|_| self.skip());
         }
     }
 
@@ -176,6 +180,7 @@ impl Lane {
     }
 
     /// Whether an in-process sender may push; if not, it is told at low water.
+    #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
         let has_room = self.free() > 0;
         self.starved |= !has_room;

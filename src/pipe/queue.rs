@@ -17,7 +17,7 @@ use crate::zmtp::frame::{self, Header};
 
 /// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
 /// what it says. Each grows by opening the next, never by moving.
-const CHUNK_STARTS: [usize; 2] = [1024, 8 * 1024];
+const CHUNK_STARTS: [usize; 2] = [2 * 1024, 16 * 1024];
 
 /// Bodies of this size travel uncopied. Below, a memcpy is cheaper than one more slice in a write and a
 /// reference count that two cores share; above, the copy would push everything else out of the cache.
@@ -100,7 +100,7 @@ pub(crate) struct ChunkQueue {
 
 impl ChunkQueue {
     pub(crate) fn new(pool: &Pool) -> Self {
-        Self { pool: pool.clone(), ..Self::default() }
+        Self { chunks: VecDeque::with_capacity(BURST / 2), pool: pool.clone(), ..Self::default() }
     }
 
     pub(crate) const fn messages(&self) -> usize {
@@ -273,7 +273,7 @@ impl ChunkQueue {
     /// Decodes the next message to where it stays. False: there is none.
     #[inline(always)]
     pub(crate) fn pop(&mut self, into: &mut Message) -> bool {
-        let Some(more) = self.pop_frame(into) else { return false };
+        let Some(more) = self.pop_frame(into.reset()) else { return false };
         if more {
             self.pop_frames(into);
         }
@@ -289,14 +289,17 @@ impl ChunkQueue {
     }
 
     /// The frames behind the first.
+    #[inline(never)]
     fn pop_frames(&mut self, message: &mut Message) {
-        let mut next = Message::new();
-        while let Some(more) = self.pop_frame(&mut next) {
-            message.append(&mut next);
-            if !more {
-                break;
-            }
+        let mut frames = Vec::new();
+        frames.push(std::mem::take(message.reset()));
+        let mut more = true;
+        while more {
+            let mut frame = Frame::new();
+            more = self.pop_frame(&mut frame).unwrap_or(false);
+            frames.push(frame);
         }
+        *message = Message::from(frames);
     }
 
     /// Drops the next message without building it.
@@ -304,17 +307,17 @@ impl ChunkQueue {
         self.pop(&mut Message::new());
     }
 
-    /// Decodes the next frame, as a message of its own. Says whether its message goes on.
+    /// Decodes the next frame to its place. Says whether its message goes on.
     #[inline(always)]
-    fn pop_frame(&mut self, into: &mut Message) -> Option<bool> {
+    fn pop_frame(&mut self, into: &mut Frame) -> Option<bool> {
         let chunk = self.chunks.front_mut()?;
         let (more, used) = if chunk.at < chunk.head.len() {
             let run = &chunk.head[chunk.at..];
             let header = Header::decode(run)?;
             let end = header.head + header.body;
             match run.get(header.head..end) {
-                Some(payload) => into.set_copy(payload),
-                None => *into = Message::from(std::mem::take(&mut chunk.body)),
+                Some(payload) => *into = Frame::copy_from_slice(payload),
+                None => *into = Frame::from(std::mem::take(&mut chunk.body)),
             }
             chunk.at = (chunk.at + end).min(chunk.head.len());
             (header.more, end)
@@ -322,12 +325,12 @@ impl ChunkQueue {
             let header = Header::decode(&chunk.body)?;
             let end = header.head + header.body;
             if header.body <= UNPINNED {
-                into.set_copy(chunk.body.get(header.head..end)?);
+                *into = Frame::copy_from_slice(chunk.body.get(header.head..end)?);
                 chunk.body.advance(end);
             } else {
                 let mut whole = chunk.body.split_to(end);
                 whole.advance(header.head);
-                *into = Message::from(whole);
+                *into = Frame::from(whole);
             }
             (header.more, end)
         };

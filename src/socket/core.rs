@@ -18,7 +18,7 @@ use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
 use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
 use crate::pipe::{Closing, Lane, PipeId, Table};
-use crate::sync::{Tasks, Ticket, WaitSet, Wakes, lock};
+use crate::sync::{Tasks, Ticket, WaitSet, Wakes};
 use crate::zmtp::Config;
 
 /// A socket's state, shared by the handle and its drivers.
@@ -216,7 +216,8 @@ impl<P: Composition> Core<P> {
         message: &mut Message,
         route: impl FnOnce(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
     ) -> bool {
-        let mut out = lock(&self.outbound);
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
         if out.closing != Closing::Open || out.budget.is_spent() {
             return false;
         }
@@ -226,7 +227,7 @@ impl<P: Composition> Core<P> {
         if sent {
             out.budget.spend(bytes);
         }
-        Locked::release(out, &self.monitors);
+        locked.release();
         sent
     }
 
@@ -290,12 +291,10 @@ impl<P: Composition> Core<P> {
     /// Receives what needs neither to wait nor to yield. `None`: it is for [`poll_recv`](Self::poll_recv).
     #[inline(always)]
     pub(super) fn recv_now(&self, into: &mut Message) -> Option<Origin> {
-        let mut inn = lock(&self.inbound);
-        if inn.budget.is_spent() {
-            return None;
-        }
-        let origin = inn.next(into);
-        Locked::release(inn, &self.monitors);
+        let mut locked = self.lock_in();
+        let inn = &mut *locked;
+        let origin = if inn.budget.is_spent() { None } else { inn.next(into) };
+        locked.release();
         origin
     }
 

@@ -44,69 +44,70 @@ pub(super) trait Owing {
 /// A half, locked until this is dropped.
 #[derive(Debug)]
 pub(super) struct Locked<'a, T: Owing> {
-    half: MutexGuard<'a, T>,
-    /// Behind the lock: it is dropped after it.
-    owed: Owed<'a>,
-}
-
-#[derive(Debug)]
-struct Owed<'a> {
-    effects: Option<Effects>,
+    /// Until it is dropped, there is one.
+    half: Option<MutexGuard<'a, T>>,
     monitors: &'a Monitors,
 }
 
 impl<'a, T: Owing> Locked<'a, T> {
-    #[inline]
-    pub(super) fn new(half: &'a Mutex<T>, monitors: &'a Monitors) -> Self {
-        Self { half: lock(half), owed: Owed { effects: None, monitors } }
-    }
-
-    /// Unlocks, and lets go of what is owed: what dropping a `Locked` does, for where fifty instructions count.
     #[inline(always)]
-    pub(super) fn release(mut half: MutexGuard<'a, T>, monitors: &'a Monitors) {
-        if !half.effects().is_empty() {
-            Self::settle(half, monitors);
-        }
+    pub(super) fn new(half: &'a Mutex<T>, monitors: &'a Monitors) -> Self {
+        Self { half: Some(lock(half)), monitors }
     }
 
-    #[cold]
-    fn settle(half: MutexGuard<'a, T>, monitors: &'a Monitors) {
-        drop(Self { half, owed: Owed { effects: None, monitors } });
+    /// Unlocks, as dropping does, but in line: the compiler calls drop glue, which costs the hot path fifty
+    /// instructions.
+    #[inline(always)]
+    pub(super) fn release(mut self) {
+        self.unlock();
+        std::mem::forget(self);
+    }
+
+    #[inline(always)]
+    fn unlock(&mut self) {
+        if let Some(mut half) = self.half.take()
+            && !half.effects().is_empty()
+        {
+            settle(half, self.monitors);
+        }
     }
 }
 
 impl<T: Owing> Drop for Locked<'_, T> {
-    #[inline]
     fn drop(&mut self) {
-        let effects = self.half.effects();
-        if !effects.is_empty() {
-            self.owed.effects = Some(std::mem::take(effects));
-        }
+        self.unlock();
     }
 }
 
-impl Drop for Owed<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(mut effects) = self.effects.take() {
-            effects.wakes.fire();
-            effects.events.iter().for_each(|event| self.monitors.report(event));
-        }
-    }
+/// Unlocks, and lets go of what is owed.
+#[inline(never)]
+fn settle<T: Owing>(mut half: MutexGuard<'_, T>, monitors: &Monitors) {
+    let mut effects = std::mem::take(half.effects());
+    drop(half);
+    effects.wakes.fire();
+    effects.events.iter().for_each(|event| monitors.report(event));
 }
+
+const DROPPED: &str = "a lock is used before it is dropped";
 
 impl<T: Owing> Deref for Locked<'_, T> {
     type Target = T;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &T {
-        &self.half
+        match &self.half {
+            Some(half) => half,
+            None => unreachable!("{DROPPED}"),
+        }
     }
 }
 
 impl<T: Owing> DerefMut for Locked<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.half
+        match &mut self.half {
+            Some(half) => half,
+            None => unreachable!("{DROPPED}"),
+        }
     }
 }

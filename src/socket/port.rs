@@ -208,7 +208,8 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer {
-        let mut inn = self.lock_in();
+        let mut locked = self.lock_in();
+        let inn = &mut *locked;
         let Some(lane) = inn.lanes.get_mut(pipe).filter(|lane| !lane.is_orphaned()) else {
             return Offer::Gone;
         };
@@ -218,12 +219,14 @@ impl<P: Composition> Port for Core<P> {
         if !lane.has_room() {
             return Offer::Full;
         }
-        let mut message = std::mem::take(message);
         prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
         if lane.push(message) {
             inn.pattern.ready(pipe);
         }
-        wakes.add(inn.receivers.first());
+        if !inn.receivers.is_empty() {
+            wakes.add(inn.receivers.first());
+        }
+        locked.release();
         Offer::Taken
     }
 
