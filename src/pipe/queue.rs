@@ -78,6 +78,11 @@ impl Chunk {
         (end, messages)
     }
 
+    fn clear(&mut self) {
+        self.head.clear();
+        (self.at, self.messages) = (0, 0);
+    }
+
     /// Drops the first `bytes` bytes, which hold `messages` whole messages.
     fn trim(&mut self, bytes: usize, messages: usize) {
         let in_head = bytes.min(self.head.len() - self.at);
@@ -168,6 +173,7 @@ impl ChunkQueue {
     /// A new chunk at the tail with room for `need` bytes.
     #[cold]
     fn open<'a>(chunks: &'a mut VecDeque<Chunk>, pool: &Pool, need: usize) -> &'a mut Chunk {
+        Self::drop_kept(chunks);
         let start = CHUNK_STARTS.get(chunks.len()).copied().unwrap_or(CHUNK);
         let head = pool.lend(start.max(need));
         chunks.push_back(Chunk { head, ..Chunk::default() });
@@ -210,6 +216,7 @@ impl ChunkQueue {
 
     /// Appends whole frames in which `messages` messages end; none: the message goes on in the next run.
     pub(crate) fn append(&mut self, run: Bytes, messages: usize) {
+        Self::drop_kept(&mut self.chunks);
         self.messages += messages;
         self.bytes += run.len();
         self.chunks.push_back(Chunk { body: run, messages, continues: messages == 0, ..Chunk::default() });
@@ -336,7 +343,7 @@ impl ChunkQueue {
         };
         self.bytes = self.bytes.saturating_sub(used);
         if chunk.at >= chunk.head.len() && chunk.body.is_empty() {
-            self.drop_front();
+            self.drained();
         }
         Some(more)
     }
@@ -347,10 +354,60 @@ impl ChunkQueue {
         self.shrink();
     }
 
+    /// The front chunk has been decoded. A small one is written to again rather than made anew for each message
+    /// of a quiet peer.
+    fn drained(&mut self) {
+        let [small, ..] = CHUNK_STARTS;
+        let is_last = self.chunks.len() == 1;
+        match self.chunks.front_mut() {
+            Some(only) if is_last && only.head.capacity() == small => only.clear(),
+            _ => self.drop_front(),
+        }
+    }
+
+    /// What is put behind a small chunk that was kept takes its place.
+    fn drop_kept(chunks: &mut VecDeque<Chunk>) {
+        if chunks.front().is_some_and(|first| first.len() == 0) {
+            chunks.pop_front();
+        }
+    }
+
     /// Gives the room of a burst up: an idle peer owns none.
     fn shrink(&mut self) {
         if self.chunks.is_empty() && self.chunks.capacity() > BURST {
             self.chunks = VecDeque::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_follows_a_small_chunk_that_was_kept_is_found() {
+        for body in [10, 3000, 100_000] {
+            let mut queue = ChunkQueue::default();
+            for length in [1, body, 1] {
+                let message = Message::from(vec![7; length]);
+                match length {
+                    1 => queue.append_copy(&ChunkQueue::encode(&message), 1),
+                    _ => queue.append(ChunkQueue::encode(&message), 1),
+                }
+                assert_eq!(queue.pop_message(), Some(message));
+                assert_eq!((queue.messages(), queue.bytes(), queue.pop_message()), (0, 0, None));
+            }
+            queue.append_copy(&ChunkQueue::encode(&Message::from(vec![7; body.min(3000)])), 1);
+            assert_eq!(queue.pop_message().map(|message| message.byte_len()), Some(body.min(3000)));
+        }
+    }
+
+    #[test]
+    fn a_drained_queue_keeps_a_small_chunk_at_most() {
+        let mut queue = ChunkQueue::default();
+        (0..1000).for_each(|_| queue.push(&[], &Message::from(vec![7; 100])));
+        while queue.pop_message().is_some() {}
+        let kept: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();
+        assert!(kept <= CHUNK_STARTS[0], "{kept} bytes");
     }
 }
