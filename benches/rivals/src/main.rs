@@ -1,72 +1,52 @@
 //! zocket beside other message libraries: two processes a cell, in one run, with the same clock and checks.
 //!
 //! ```text
-//! cargo run --release -p rivals                    the gate's cells, three pairs each, under three minutes
-//! cargo run --release -p rivals -- --full          every cell, five pairs each
-//!     --cell push_pull/ipc     of all cells those whose name has this in it
+//! cargo run --release -p rivals                    the cells of QUICK, three short pairs each, under three minutes
+//! cargo run --release -p rivals -- --full          every cell, five pairs each: an hour, more with more rivals
+//!     --cell push_pull/ipc     of all cells those whose name has this in it; may be said again
 //!     --pairs 9                more pairs
-//!     --gate                   exit code 1 unless the gate holds
+//!     --gate                   exit code 1 unless all targets hold that were measured
+//!     --json FILE              adds the lines that are printed to a file
+//!     --plots DIR              draws what was measured
 //! ```
 //!
 //! How to read it. A cell is one pattern, transport and size. It is measured in *pairs*: in each, every variant
 //! of every library runs once, one after the other, so that a machine that slows down slows all of them. A
 //! library counts with the variant that has the better median: zocket on a current-thread or on a two-worker
 //! tokio runtime (`ct`, `mt`), libzmq with its default high-water marks or with large ones. `ratio` is the median
-//! over the pairs of zocket's figure by libzmq's, `min` and `max` are its range; from two pairs that disagree
-//! nothing follows. `bare` is a tokio loop of the same flavour with no library: the floor for round trips.
+//! over the pairs of zocket's figure by libzmq's, `min` and `max` are its range; from pairs that disagree
+//! nothing follows, so a full run measures such a cell again, and says so if they still do. `bare` is a tokio
+//! loop of the same flavour with no library: the floor.
 //!
-//! Throughput is counted at the receiver, from the first message to the last. Every message is a fresh copy of
-//! its payload and has a number that the receiver checks; the last one says how many there were. A lost
-//! message, a time-out or a debug build ends the program with an error, and without a ratio.
+//! Throughput is counted at the receiver, after a warm-up. Every message is a fresh copy of its payload (but for
+//! `shared`) and has a number that the receiver checks; the last one says how many there were. A lost message,
+//! a time-out or a debug build ends the program with an error, and without a ratio; a rival that fails is left
+//! out of its cell, and said to have failed.
 
 mod cell;
 mod job;
 mod load;
 mod pair;
-mod report;
+mod plan;
+mod plot;
 mod rivals;
+mod row;
+mod table;
+mod targets;
+mod usage;
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::process::ExitCode;
 
-use cell::Cell;
-use report::{Gate, Table};
+use load::Pace;
+use plan::Plan;
+use table::Table;
+use targets::Targets;
 
 /// Whatever went wrong, in words.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-const USAGE: &str = "usage: rivals [--quick | --full] [--cell PATTERN] [--pairs N] [--gate]";
-
-/// What the command line asks for.
-struct Plan {
-    cells: Vec<Cell>,
-    pairs: usize,
-    gate: bool,
-}
-
-impl Plan {
-    fn parse(mut args: impl Iterator<Item = String>) -> Outcome<Self> {
-        let (mut full, mut gate, mut pattern, mut pairs) = (false, false, None, None);
-        while let Some(arg) = args.next() {
-            match arg.as_str() {
-                "--quick" => full = false,
-                "--full" => full = true,
-                "--gate" => gate = true,
-                "--cell" => pattern = Some(args.next().ok_or(USAGE)?),
-                "--pairs" => pairs = Some(args.next().ok_or(USAGE)?.parse()?),
-                _ => return Err(USAGE.into()),
-            }
-        }
-        let cells = match &pattern {
-            Some(pattern) => Cell::all().filter(|cell| cell.to_string().contains(pattern)).collect(),
-            None => Cell::all().filter(|cell| full || cell.is_quick()).collect::<Vec<_>>(),
-        };
-        if cells.is_empty() {
-            return Err(format!("no cell has {:?} in its name", pattern.unwrap_or_default()).into());
-        }
-        Ok(Self { cells, pairs: pairs.unwrap_or(if full { 5 } else { 3 }).max(1), gate })
-    }
-}
 
 fn main() -> ExitCode {
     match run() {
@@ -89,14 +69,40 @@ fn run() -> Outcome<ExitCode> {
         return job::Job::from_args(args)?.run().map(|()| ExitCode::SUCCESS);
     }
     let plan = Plan::parse(args)?;
-    let (mut table, mut gate) = (Table::default(), Gate::default());
-    for cell in plan.cells {
-        let row = pair::measure(cell, plan.pairs)?;
+    usage::raise_descriptor_limit(plan.descriptors())?;
+    let mut json = match &plan.json {
+        Some(path) => Some(OpenOptions::new().create(true).append(true).open(path)?),
+        None => None,
+    };
+    let (mut table, mut targets) = (Table::default(), Targets::new());
+    let (mut rows, mut broken) = (Vec::new(), Vec::new());
+    for cell in &plan.cells {
+        let row = match pair::measure(*cell, plan.pairs, plan.pace) {
+            Ok(row) => row,
+            Err(error) => {
+                eprintln!("error: {error}");
+                broken.push(error.to_string());
+                continue;
+            }
+        };
         println!("{}", row.to_json());
-        gate.add(&row);
+        if let Some(json) = &mut json {
+            writeln!(json, "{}", row.to_json())?;
+        }
+        targets.add(&row);
         table.add(&row);
+        rows.push(row);
     }
-    println!("\n{table}");
-    let held = gate.verdict();
+    println!("\n{table}\n{targets}");
+    if plan.pace == Pace::QUICK {
+        println!("Short runs, for a look: the targets are meant for full ones.");
+    }
+    if let Some(folder) = &plan.plots {
+        plot::draw(&rows, folder)?;
+    }
+    if !broken.is_empty() {
+        return Err(format!("{} cells could not be measured:\n{}", broken.len(), broken.join("\n")).into());
+    }
+    let held = targets.hold();
     Ok(if held || !plan.gate { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -23,6 +23,7 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 const IO_THREADS: c_int = 1;
+const MAX_SOCKETS: c_int = 2;
 
 impl Context {
     /// A context with one I/O thread, libzmq's default.
@@ -42,9 +43,22 @@ impl Context {
     /// [`Error::INVALID`] for a negative number.
     pub fn with_io_threads(count: i32) -> Result<Self> {
         let context = Self::new();
-        // SAFETY: the handle is live as long as `context`.
-        check(|| unsafe { ffi::zmq_ctx_set(context.raw(), IO_THREADS, count) })?;
+        context.set(IO_THREADS, count)?;
         Ok(context)
+    }
+
+    /// Lets the context have this many sockets, where 1023 are not enough. Call it before the first is made.
+    ///
+    /// # Errors
+    /// [`Error::INVALID`] for more than the system can poll.
+    pub fn set_max_sockets(&self, count: i32) -> Result<()> {
+        self.set(MAX_SOCKETS, count)
+    }
+
+    fn set(&self, option: c_int, value: c_int) -> Result<()> {
+        // SAFETY: the handle is live as long as `self`.
+        check(|| unsafe { ffi::zmq_ctx_set(self.raw(), option, value) })?;
+        Ok(())
     }
 
     /// A new socket of this kind.

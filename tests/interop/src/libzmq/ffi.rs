@@ -10,6 +10,7 @@ use std::ffi::{c_char, c_int, c_long, c_short, c_void};
 pub(super) struct RawMsg(pub(super) [u8; 64]);
 
 /// `zmq_pollitem_t`.
+#[derive(Debug)]
 #[repr(C)]
 pub(super) struct PollItem {
     pub(super) socket: *mut c_void,

@@ -36,6 +36,7 @@ pub enum Opt {
     Events = 15,
     Linger = 17,
     ReconnectInterval = 18,
+    Backlog = 19,
     ReconnectIntervalMax = 21,
     MaxMessageSize = 22,
     SendHighWater = 23,

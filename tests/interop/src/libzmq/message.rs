@@ -1,7 +1,8 @@
 //! One frame in libzmq's own memory, for callers who count nanoseconds: reused for receiving, uncopied for sending.
 
 use std::ffi::c_void;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use super::ffi::{self, RawMsg};
 
@@ -101,16 +102,22 @@ impl From<&[u8]> for Msg {
 /// No copy: libzmq sends from the vector's memory and one of its threads frees it.
 impl From<Vec<u8>> for Msg {
     fn from(bytes: Vec<u8>) -> Self {
+        Self::from(Arc::new(bytes))
+    }
+}
+
+/// No copy: libzmq sends from the shared memory, and one of its threads gives its share back.
+impl From<Arc<Vec<u8>>> for Msg {
+    fn from(bytes: Arc<Vec<u8>>) -> Self {
         unsafe extern "C" fn free(_data: *mut c_void, hint: *mut c_void) {
-            // SAFETY: `hint` is the box leaked below, and libzmq calls this once.
-            drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
+            // SAFETY: `hint` is the share leaked below, and libzmq calls this once.
+            drop(unsafe { Arc::from_raw(hint.cast_const().cast::<Vec<u8>>()) });
         }
-        let len = bytes.len();
-        let mut owner = ManuallyDrop::new(Box::new(bytes));
-        let data = owner.as_mut_ptr().cast();
-        let hint = (&raw mut **owner).cast();
+        // libzmq asks for mutable memory, and only reads what it sends.
+        let (data, len) = (bytes.as_ptr().cast_mut().cast(), bytes.len());
+        let hint = Arc::into_raw(bytes).cast_mut().cast();
         let mut raw = MaybeUninit::uninit();
-        // SAFETY: `data` stays valid until `free` drops the vector behind `hint`, which any thread may do.
+        // SAFETY: `data` stays valid until `free` drops the share behind `hint`, which any thread may do.
         let code = unsafe { ffi::zmq_msg_init_data(raw.as_mut_ptr(), data, len, free, hint) };
         assert_eq!(code, 0, "no memory for a message header");
         // SAFETY: initialised, as the call succeeded.

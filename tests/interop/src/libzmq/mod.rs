@@ -10,6 +10,7 @@ mod ffi;
 mod kind;
 mod message;
 mod monitor;
+mod poller;
 mod socket;
 
 pub use context::Context;
@@ -17,6 +18,7 @@ pub use error::{Error, Result};
 pub use kind::{Flags, Kind, Opt, Ready};
 pub use message::Msg;
 pub use monitor::{Event, EventKind};
+pub use poller::Poller;
 pub use socket::Socket;
 
 /// The version of the libzmq that is linked in.

@@ -1,5 +1,6 @@
 //! libzmq talks to libzmq: the wrapper is right before anything is held against it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -65,6 +66,32 @@ fn frames_from_empty_to_large_survive_either_way_of_making_them() {
         }
         assert_eq!(Msg::zeroed(len).as_bytes(), vec![0; len]);
     }
+}
+
+#[test]
+fn a_shared_body_is_sent_many_times_and_given_back() {
+    let (pull, push) = pair(Kind::Pull, Kind::Push);
+    let body = Arc::new(vec![5; 100_000]);
+    for _ in 0..10 {
+        push.send_msg(&mut Msg::from(Arc::clone(&body)), Flags::NONE).unwrap();
+    }
+    for _ in 0..10 {
+        assert_eq!(pull.recv_multipart().unwrap(), [&body[..]]);
+    }
+    drop(push);
+    // Its context ends with it, and with the context all that it held.
+    drop(pull);
+    assert_eq!(Arc::strong_count(&body), 1);
+}
+
+#[test]
+fn a_poller_says_which_sockets_are_ready() {
+    let pairs = [(), (), ()].map(|()| pair(Kind::Pull, Kind::Push));
+    let (pulls, pushes): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let mut poller = Poller::new(&pulls, Ready::IN);
+    assert_eq!(poller.wait(Duration::from_millis(10)).unwrap().count(), 0);
+    pushes[1].send(b"here", Flags::NONE).unwrap();
+    assert_eq!(poller.wait(LIMIT).unwrap().collect::<Vec<_>>(), [1]);
 }
 
 #[test]
