@@ -10,7 +10,8 @@ use zocket_transport::inproc::Hub;
 use zocket_transport::{Endpoint, EndpointError, Purpose, Transport};
 
 use crate::driver::Port;
-use crate::pipe::{PipeId, Pool};
+use crate::pipe::PipeId;
+use crate::pool::Pool;
 use crate::sync::Tasks;
 
 /// The scheme of in-process endpoints, which no transport serves: their peers share queues.

@@ -58,6 +58,7 @@ mod message;
 mod options;
 mod pattern;
 mod pipe;
+mod pool;
 mod socket;
 mod sync;
 mod zmtp;

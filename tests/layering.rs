@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("sync", &[]),
+    ("pool", &["sync"]),
     ("zmtp", &["message"]),
-    ("pipe", &["message", "zmtp", "error"]),
+    ("pipe", &["message", "zmtp", "error", "pool"]),
     ("pattern", &["message", "pipe", "zmtp", "options"]),
     ("error", &["message", "zmtp"]),
     ("options", &["message", "pipe", "zmtp", "pattern"]),
     ("event", &["message", "pipe", "zmtp", "error", "sync"]),
     ("driver", &["message", "pipe", "zmtp", "sync", "error", "options", "event"]),
-    ("context", &["driver", "pipe", "sync"]),
+    ("context", &["driver", "pipe", "pool", "sync"]),
     (
         "socket",
         &["message", "pipe", "pattern", "zmtp", "driver", "context", "sync", "error", "options", "event"],

@@ -5,8 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{ChunkQueue, HighWater, Pool};
+use super::{ChunkQueue, HighWater};
 use crate::message::Message;
+use crate::pool::Pool;
 
 /// Received messages of one peer. Plain data under the socket's inbound lock.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! the connection's task moves whole chunks to and from the kernel, `recv` decodes one message from the front
 //! chunk. In-process peers skip the codec: their lane holds messages.
 //!
-//! Everything here is plain data: no task, no clock, and no lock but the pool's, which is taken last of all. A socket has two locks, one over its outgoing
+//! Everything here is plain data: no lock, no task, no clock. A socket has two locks, one over its outgoing
 //! queues and routing, one over its lanes. The lock order is
 //!
 //! ```text
@@ -13,7 +13,8 @@
 //! ```
 //!
 //! so that a `send` may hand a message to an in-process peer's lane, and a `subscribe` may reach an in-process
-//! publisher. Nothing is taken under `inbound`, and wakers run after unlocking ([`crate::sync::Wakes`]).
+//! publisher. Nothing but the lock of the [`crate::pool`] is taken under `inbound`, and wakers run after
+//! unlocking ([`crate::sync::Wakes`]).
 //!
 //! *Tried:* a lock per outgoing queue below the socket's routing lock. A `send` then takes two locks, and a
 //! fan-out one per peer, to save the drivers a wait of some tens of nanoseconds once a batch.
@@ -23,7 +24,6 @@ mod id;
 mod lane;
 mod mark;
 mod outbox;
-mod pool;
 mod queue;
 mod table;
 
@@ -32,7 +32,6 @@ pub use id::PipeId;
 pub(crate) use lane::Lane;
 pub use mark::HighWater;
 pub(crate) use outbox::{Closing, Outbox, Taken};
-pub(crate) use pool::Pool;
 pub(crate) use queue::{COPIED, Chunk, ChunkQueue};
 pub(crate) use table::Table;
 

@@ -4,9 +4,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Batch, ChunkQueue, HighWater, Pool};
+use super::{Batch, ChunkQueue, HighWater};
 use crate::error::Disconnect;
 use crate::message::{Frame, Message};
+use crate::pool::Pool;
 use crate::zmtp::Command;
 
 /// The most that a driver takes at once: enough for a few writes, and little enough that what is under way

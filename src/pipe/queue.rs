@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use super::HighWater;
-use super::pool::{Buffer, CHUNK, Pool};
 use crate::message::{Frame, Message};
+use crate::pool::{Buffer, CHUNK, Pool};
 use crate::zmtp::frame::{self, Header};
 
 /// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
