@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Once, OnceLock, Weak};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use zocket_transport::inproc::Hub;
@@ -93,6 +93,8 @@ impl Context {
     }
 
     fn with(io_threads: usize, transports: BTreeMap<&'static str, Arc<dyn Transport>>) -> Self {
+        static WARM: Once = Once::new();
+        WARM.call_once(warm_the_allocator);
         let shared = Shared {
             transports,
             hub: Hub::default(),
@@ -169,6 +171,19 @@ impl Drop for Shared {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Lets glibc keep the memory of what is under way.
+///
+/// It returns the end of its heap to the kernel whenever 128 KiB of it are free, so a few messages of 32 KiB that
+/// leave together are pages to be faulted in again for the next few. Both of its thresholds follow the largest
+/// block that was ever freed: after one of 4 MiB, 8 MiB may stay free. The block is never written to, so it costs
+/// one system call each way; other allocators do not care.
+///
+/// Messages a second over tcp, interleaved: 32 KiB 1.5 times as many, 256 KiB 1.25, 4 KiB 1.05.
+fn warm_the_allocator() {
+    const KEPT: usize = 4 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
 }
 
 fn built_in() -> BTreeMap<&'static str, Arc<dyn Transport>> {
