@@ -18,6 +18,9 @@ const MAX: usize = 1 << 20;
 /// The most bytes of them: 64 for each of a million. Prefixes are seldom longer, and peers choose them.
 const MAX_BYTES: usize = MAX * 64;
 
+/// An empty queue keeps room for so many: a burst of a hundred thousand would leave six megabytes.
+const BURST: usize = 1024;
+
 /// The receiving half of XPUB.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
@@ -55,6 +58,9 @@ impl Notices {
     fn pop(&mut self) -> Option<(PipeId, Message)> {
         let (from, notice) = self.notices.pop_front()?;
         self.bytes -= notice.byte_len();
+        if self.notices.is_empty() && self.notices.capacity() > BURST {
+            self.notices = VecDeque::new();
+        }
         Some((from, notice))
     }
 }
@@ -91,5 +97,13 @@ mod tests {
         }
         assert!(receive(&mut inbound, &mut lanes).is_none());
         assert_eq!(inbound.bytes, 0);
+    }
+
+    #[test]
+    fn a_burst_of_notices_leaves_no_memory_behind() {
+        let mut inbound = Notices::default();
+        (0..50 * BURST).for_each(|_| inbound.notice(pipe(0), "\u{1}a".into()));
+        while receive(&mut inbound, &mut FakeLanes::default()).is_some() {}
+        assert!(inbound.notices.capacity() <= BURST);
     }
 }
