@@ -6,7 +6,7 @@ use std::time::Duration;
 use zocket::{Dropped, Event, HighWater, Monitor, Router, Sends, Socket, Sub, TrySendError, XPub};
 
 use crate::stage::{
-    LARGE, Order, SCHEMES, STILL, Scheme, WIRES, disconnected, fill, fill_up, join, meet, number_of,
+    LARGE, Order, SCHEMES, Scheme, WIRES, disconnected, fill, fill_up, fill_with, join, meet, number_of,
     numbered, small_buffers, soon, until,
 };
 
@@ -183,17 +183,9 @@ async fn with_no_drop_who_waits_for_one_topic_does_not_hold_up_another() {
     }
 }
 
-/// Sends to a name or topic until nothing more is taken. That kernels have come to rest no event says, so this
-/// looks again and again until nothing has moved for long enough.
+/// Sends to a name or topic until nothing more is taken.
 async fn fill_for<P: Sends>(socket: &Socket<P>, name: &str) {
-    let mut idle = 0;
-    while idle < STILL {
-        idle += 1;
-        while socket.try_send([name.as_bytes(), &[0; LARGE]]).is_ok() {
-            idle = 0;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    fill_with(socket, |_| [name.as_bytes(), &[0; LARGE]]).await;
 }
 
 #[tokio::test]

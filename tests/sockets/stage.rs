@@ -56,7 +56,7 @@ pub(crate) fn block_on<F: Future>(work: F) -> F::Output {
 pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     soon(async move {
         while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     })
 }
@@ -219,21 +219,36 @@ pub(crate) fn fill<P: Sends>(socket: &Socket<P>, first: u32, size: usize) -> u32
     0
 }
 
-/// So many rounds without movement, of a few milliseconds each, count as standing still. Small kernel buffers move
-/// in fits: a closed window is probed after 200 ms.
-pub(crate) const STILL: u32 = 200;
+/// As long without room for a message, all on the way stands still: small kernel buffers move in fits, for a closed
+/// window is probed after 200 ms.
+const STILL: Duration = Duration::from_millis(400);
 
 /// Fills a socket until it stays full: nothing trickles into the kernel any more. Returns how many it took.
 pub(crate) async fn fill_up<P: Sends>(socket: &Socket<P>, size: usize) -> u32 {
+    fill_with(socket, |number| numbered(number, size)).await
+}
+
+/// As [`fill_up`], with messages made from their number.
+pub(crate) async fn fill_with<P: Sends, M: Into<zocket::Message>>(
+    socket: &Socket<P>,
+    message: impl Fn(u32) -> M,
+) -> u32 {
     let mut total = 0;
-    let mut idle = 0_u32;
-    while idle < STILL {
-        let taken = fill(socket, total, size);
-        total += taken;
-        idle = if taken == 0 { idle + 1 } else { 0 };
-        tokio::time::sleep(Duration::from_millis(2)).await;
+    loop {
+        while socket.try_send(message(total)).is_ok() {
+            total += 1;
+        }
+        let Ok(sent) = tokio::time::timeout(STILL, socket.send(message(total))).await else {
+            match socket.try_send(message(total)) {
+                Ok(()) => total += 1,
+                Err(TrySendError::Full(_)) => return total,
+                Err(other) => panic!("{other}"),
+            }
+            continue;
+        };
+        sent.unwrap();
+        total += 1;
     }
-    total
 }
 
 pub(crate) fn numbered(number: u32, size: usize) -> Vec<u8> {

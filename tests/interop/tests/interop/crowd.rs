@@ -3,11 +3,12 @@
 //! libzmq's hundred live in one context and are served in turn by one thread; zocket's hundred are a task each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use interop::libzmq::{Context, Kind, Opt};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use zocket::{Dealer, Pub, Pull, Push, Router, Sub};
 
 use crate::content::{Frames, text};
@@ -113,12 +114,12 @@ async fn a_zocket_router_answers_each_of_a_hundred_libzmq_dealers() {
 async fn a_zocket_pub_reaches_each_of_a_hundred_libzmq_subscribers() {
     let publisher = Pub::new();
     let at = publisher.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
-    let everybody = Arc::new(AtomicBool::new(false));
+    let everybody = Arc::new(Notify::new());
     let heard = everybody.clone();
     let listening = blocking(move || {
         let crowd = libzmq_crowd(Kind::Sub, &at);
         crowd.iter().for_each(|sub| assert_eq!(sub.hear(), [CALL]));
-        heard.store(true, Ordering::Release);
+        heard.notify_one();
         for sub in &crowd {
             let mut next = std::iter::repeat_with(|| sub.hear()).filter(|frames| *frames != [CALL]);
             for number in 0..MESSAGES {
@@ -128,9 +129,8 @@ async fn a_zocket_pub_reaches_each_of_a_hundred_libzmq_subscribers() {
     });
     let publishing = async {
         within("everybody to hear the call", async {
-            while !everybody.load(Ordering::Acquire) {
+            while timeout(TICK, everybody.notified()).await.is_err() {
                 publisher.send(CALL).await.unwrap();
-                tokio::time::sleep(TICK).await;
             }
         })
         .await;

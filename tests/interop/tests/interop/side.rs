@@ -4,10 +4,10 @@
 //! frames back for the asker to check. Which frames the pattern itself adds (routing ids, the empty delimiter) is
 //! in one table here, so a script is the same for zocket and libzmq and for every pair of kinds.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use bytes::Bytes;
 use interop::libzmq::Kind;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::content::{Frames, assert_same};
 use crate::within::{TICK, within};
@@ -117,7 +117,7 @@ impl Pairing {
 
 /// Whether the subscriber has heard the publisher: nothing else tells that a subscription took effect.
 #[derive(Debug, Default)]
-pub(crate) struct Heard(AtomicBool);
+pub(crate) struct Heard(Notify);
 
 /// Published until heard.
 pub(crate) const CALL: &[u8] = b"can you hear me?";
@@ -133,9 +133,8 @@ pub(crate) async fn play(side: &impl Side, role: Role, pairing: Pairing, message
 async fn ask_all(side: &impl Side, pairing: Pairing, messages: &[Frames], heard: &Heard) {
     if pairing.publishes() {
         within(format_args!("the subscriber of {pairing:?} to hear anything"), async {
-            while !heard.0.load(Ordering::Acquire) {
+            while timeout(TICK, heard.0.notified()).await.is_err() {
                 side.send(vec![Bytes::from_static(CALL)]).await;
-                tokio::time::sleep(TICK).await;
             }
         })
         .await;
@@ -155,7 +154,7 @@ async fn answer_all(side: &impl Side, pairing: Pairing, messages: &[Frames], hea
     let mut called = pairing.publishes().then_some(async || {
         loop {
             let frames = side.recv().await;
-            heard.0.store(true, Ordering::Release);
+            heard.0.notify_one();
             if frames != [CALL] {
                 return frames;
             }
