@@ -186,7 +186,7 @@ fn publish(job: &Job, publisher: &Socket) -> Outcome<Report> {
     job.announce(&publisher.bind(&job.endpoint)?);
     let mut load = Load::new(job);
     while !job.is_told() {
-        publisher.send(load.probe(b""), Flags::NONE)?;
+        publisher.send(&load.probe(b""), Flags::NONE)?;
         thread::sleep(PROBES);
     }
     while let Some(payload) = load.draw() {
@@ -322,7 +322,7 @@ fn publish_topics(job: &Job, publisher: &Socket) -> Outcome<Report> {
     job.announce(&publisher.bind(&job.endpoint)?);
     let mut load = Load::new(job);
     while !job.is_told() {
-        publisher.send(load.probe(topics.last()), Flags::NONE)?;
+        publisher.send(&load.probe(topics.last()), Flags::NONE)?;
         thread::sleep(PROBES);
     }
     let published = publishing.done()?;

@@ -182,7 +182,7 @@ async fn publish<S: Sock>(job: &Job) -> Outcome<Report> {
     let (mut publisher, mut load) = (bound::<S>(job, Kind::Pub).await?, Load::new(job));
     while !job.is_told() {
         let topic = topics.as_ref().map_or(&b""[..], Topics::last);
-        publisher.send(S::message(load.probe(topic))).await?;
+        publisher.send(S::message(&load.probe(topic))).await?;
         sleep(PROBES).await;
     }
     let published = publishing.done()?;
