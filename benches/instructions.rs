@@ -55,9 +55,9 @@ const CASES: [Case; 9] = [
 /// Encodes a message at the tail of a queue and decodes one at its front.
 fn queue(waiting: usize, messages: u32) {
     let mut queue = Queue::default();
-    (0..waiting).for_each(|_| queue.push(&PAYLOAD[..].into()));
+    (0..waiting).for_each(|_| queue.push(&PAYLOAD));
     for _ in 0..messages {
-        queue.push(&PAYLOAD[..].into());
+        queue.push(&PAYLOAD);
         assert!(queue.pop().is_some(), "one was just pushed");
     }
 }

@@ -16,13 +16,13 @@ const DEPTHS: [u64; 3] = [1, 32, 1000];
 fn outgoing(c: &mut Criterion) {
     let mut group = c.benchmark_group("push_take");
     for (size, depth) in cells() {
-        let message = Message::from(vec![7; size]);
+        let payload = vec![7; size];
         let mut queue = Queue::default();
         group.throughput(Throughput::Elements(depth));
         group.bench_function(BenchmarkId::new(size.to_string(), depth), |b| {
             b.iter(|| {
                 for _ in 0..depth {
-                    queue.push(black_box(&message));
+                    queue.push(black_box(&payload));
                 }
                 queue.take()
             });

@@ -82,16 +82,17 @@ macro_rules! from_infallible {
 }
 from_infallible!(BindError ConnectError DetachError);
 
-/// Why [`send`](crate::Socket::send) failed. The message comes back.
+/// Why [`send`](crate::Socket::send) failed. The message comes back, in a box: a result of two words returns in
+/// registers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// The socket is closed.
     #[error("the socket is closed")]
-    Closed(Message),
+    Closed(Box<Message>),
     /// Its first frame names a peer that is not there (ROUTER), or the peer it answers has gone (REP).
     #[error("no such peer")]
-    Unroutable(Message),
+    Unroutable(Box<Message>),
 }
 
 impl SendError {
@@ -99,7 +100,7 @@ impl SendError {
     #[must_use]
     pub fn into_message(self) -> Message {
         match self {
-            Self::Closed(message) | Self::Unroutable(message) => message,
+            Self::Closed(message) | Self::Unroutable(message) => *message,
         }
     }
 }
@@ -110,16 +111,16 @@ impl SendError {
 pub enum TrySendError {
     /// Every peer that could take it is at its high-water mark.
     #[error("every peer's queue is full")]
-    Full(Message),
+    Full(Box<Message>),
     /// There is no peer to queue it for.
     #[error("no peer")]
-    NoPeer(Message),
+    NoPeer(Box<Message>),
     /// Its first frame names a peer that is not there (ROUTER).
     #[error("no such peer")]
-    Unroutable(Message),
+    Unroutable(Box<Message>),
     /// The socket is closed.
     #[error("the socket is closed")]
-    Closed(Message),
+    Closed(Box<Message>),
 }
 
 impl TrySendError {
@@ -130,7 +131,7 @@ impl TrySendError {
             Self::Full(message)
             | Self::NoPeer(message)
             | Self::Unroutable(message)
-            | Self::Closed(message) => message,
+            | Self::Closed(message) => *message,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::subscriptions::Subscriptions;
 use crate::pipe::{COPIED, Chunk, ChunkQueue, PipeId};
@@ -18,7 +18,7 @@ use crate::zmtp::{Engine, Event, SocketKind};
 /// A message in wire form.
 #[must_use]
 pub fn encode(message: &Message) -> Bytes {
-    ChunkQueue::encode(message)
+    ChunkQueue::encode(&Outgoing::Made(&mut message.clone()))
 }
 
 /// One connection that is past its handshake, looking at the same run of frames again and again.
@@ -71,10 +71,10 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Encodes a message at the tail, as `send` does.
+    /// Encodes a message of one frame at the tail, as `send` does with borrowed bytes.
     #[inline]
-    pub fn push(&mut self, message: &Message) {
-        self.chunks.push(&[], message);
+    pub fn push(&mut self, payload: &[u8]) {
+        self.chunks.push(&[], &Outgoing::Bytes(payload));
     }
 
     /// Takes everything and lets it go at once, as a driver does whose kernel takes all. Returns the bytes.

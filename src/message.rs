@@ -1,188 +1,20 @@
 //! What a socket sends and receives: a [`Message`] of one or more [`Frame`]s.
 //!
-//! A frame is 32 bytes. Up to [`Frame::INLINE`] bytes of payload live inside it, so small frames cost no
-//! allocation and no reference count; longer ones are a [`Bytes`], so clones and slices share memory.
 //! A message is delivered whole or not at all, and always has at least one frame.
 //!
 //! Source: RFC 37, "Framing": a message is a sequence of frames, all but the last marked MORE.
 
+mod frame;
+mod outgoing;
+
 use std::fmt;
-use std::ops::Deref;
 
-use bytes::Bytes;
-
-/// One part of a message: an immutable run of bytes that is cheap to clone.
-///
-/// # Examples
-///
-/// ```
-/// use zocket::Frame;
-///
-/// let frame = Frame::from("topic");
-/// assert_eq!(&frame[..], b"topic");
-/// assert_eq!(frame, "topic");
-/// ```
-#[derive(Clone)]
-pub struct Frame(Repr);
-
-#[derive(Clone)]
-enum Repr {
-    Inline { len: u8, bytes: [u8; Frame::INLINE] },
-    Shared(Bytes),
-}
+pub use self::frame::Frame;
+pub use self::outgoing::IntoMessage;
+pub(crate) use self::outgoing::Outgoing;
 
 /// Stands in where a first or last frame is asked for: `Many` is never empty, and this keeps it free of panics.
 static EMPTY: Frame = Frame::new();
-
-// The niche of `Bytes` holds the tag. The layout is not promised, so growing past it would only cost speed.
-const _: () = assert!(size_of::<Frame>() <= 40 && size_of::<Message>() <= 48);
-
-impl Frame {
-    /// The most payload bytes that live inside the frame itself: what fits beside the tag in the 32 bytes
-    /// that a shared frame needs anyway.
-    pub const INLINE: usize = 23;
-
-    /// An empty frame.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Repr::Inline { len: 0, bytes: [0; Self::INLINE] })
-    }
-
-    /// A frame that borrows a constant; nothing is copied.
-    #[must_use]
-    pub const fn from_static(bytes: &'static [u8]) -> Self {
-        Self(Repr::Shared(Bytes::from_static(bytes)))
-    }
-
-    /// A frame with its own copy of `bytes`.
-    #[must_use]
-    #[inline]
-    pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        match Self::inline(bytes) {
-            Some(frame) => frame,
-            None => Self(Repr::Shared(Bytes::copy_from_slice(bytes))),
-        }
-    }
-
-    /// The payload as [`Bytes`]; shared frames are not copied.
-    #[must_use]
-    pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Repr::Inline { .. } => Bytes::copy_from_slice(&self),
-            Repr::Shared(bytes) => bytes,
-        }
-    }
-
-    /// The shared payload, if the frame is long enough to have one.
-    pub(crate) fn as_shared(&self) -> Option<&Bytes> {
-        match &self.0 {
-            Repr::Inline { .. } => None,
-            Repr::Shared(bytes) => Some(bytes),
-        }
-    }
-
-    #[inline]
-    fn inline(payload: &[u8]) -> Option<Self> {
-        if payload.len() > Self::INLINE {
-            return None;
-        }
-        let len = u8::try_from(payload.len()).ok()?;
-        let mut bytes = [0; Self::INLINE];
-        bytes.get_mut(..payload.len())?.copy_from_slice(payload);
-        Some(Self(Repr::Inline { len, bytes }))
-    }
-}
-
-impl Default for Frame {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Deref for Frame {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Repr::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl AsRef<[u8]> for Frame {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl fmt::Debug for Frame {
-    /// Shows at most 64 bytes: a log line must not carry a megabyte.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 64;
-        match self.get(..SHOWN) {
-            Some(start) => write!(f, "\"{}…\" ({} bytes)", start.escape_ascii(), self.len()),
-            None => write!(f, "\"{}\"", self.escape_ascii()),
-        }
-    }
-}
-
-impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Frame {
-    fn eq(&self, other: &T) -> bool {
-        **self == *other.as_ref()
-    }
-}
-
-impl Eq for Frame {}
-
-impl std::hash::Hash for Frame {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (**self).hash(state);
-    }
-}
-
-/// Looks frames up by their bytes, so that a map keyed by frames can be asked with a slice.
-impl std::borrow::Borrow<[u8]> for Frame {
-    fn borrow(&self) -> &[u8] {
-        self
-    }
-}
-
-impl From<&[u8]> for Frame {
-    fn from(bytes: &[u8]) -> Self {
-        Self::copy_from_slice(bytes)
-    }
-}
-
-impl<const N: usize> From<&[u8; N]> for Frame {
-    fn from(bytes: &[u8; N]) -> Self {
-        Self::copy_from_slice(bytes)
-    }
-}
-
-impl From<&str> for Frame {
-    fn from(text: &str) -> Self {
-        Self::copy_from_slice(text.as_bytes())
-    }
-}
-
-impl From<String> for Frame {
-    fn from(text: String) -> Self {
-        Self::from(text.into_bytes())
-    }
-}
-
-impl From<Vec<u8>> for Frame {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::inline(&bytes).unwrap_or_else(|| Self(Repr::Shared(bytes.into())))
-    }
-}
-
-impl From<Bytes> for Frame {
-    fn from(bytes: Bytes) -> Self {
-        Self::inline(&bytes).unwrap_or(Self(Repr::Shared(bytes)))
-    }
-}
 
 /// One or more frames, sent and received as a unit.
 ///
@@ -408,20 +240,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_frames_live_inline_and_long_ones_share() {
-        let short = Frame::from(vec![1; Frame::INLINE]);
-        assert!(short.as_shared().is_none());
-        let long = Frame::from(vec![1; Frame::INLINE + 1]);
-        let clone = long.clone();
-        assert_eq!(long.as_shared().unwrap().as_ptr(), clone.as_shared().unwrap().as_ptr());
-    }
-
-    #[test]
-    fn a_frame_is_thirty_two_bytes() {
-        assert_eq!((size_of::<Frame>(), size_of::<Message>()), (32, 32 + 8));
-    }
-
-    #[test]
     fn frames_come_and_go_at_the_front_but_one_always_stays() {
         let mut message = Message::from("body");
         message.push_front("id");
@@ -435,11 +253,5 @@ mod tests {
     fn no_frames_are_one_empty_frame() {
         assert_eq!(Message::from(Vec::<Frame>::new()), "");
         assert_eq!(Message::new().byte_len(), 0);
-    }
-
-    #[test]
-    fn debug_shows_the_start_of_a_long_frame_only() {
-        let text = format!("{:?}", Frame::from(vec![b'x'; 1 << 20]));
-        assert!(text.len() < 100 && text.contains("1048576 bytes"), "{text}");
     }
 }

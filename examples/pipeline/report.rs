@@ -1,6 +1,6 @@
 //! What the sink is told, as messages: the first frame says which of these it is.
 
-use zocket::{Endpoint, Frame, Message};
+use zocket::{Endpoint, Frame, IntoMessage, Message};
 
 use crate::Fault;
 use crate::text::Counts;
@@ -15,12 +15,12 @@ pub(crate) enum Report {
     Counted(u64, Counts),
 }
 
-impl From<Report> for Message {
-    fn from(report: Report) -> Self {
-        match report {
-            Report::Bound(at) => ["bound", at.as_str()].into(),
-            Report::Sent(pieces) => [Frame::from("sent"), Frame::from(&pieces.to_be_bytes())].into(),
-            Report::Counted(number, counts) => {
+impl IntoMessage for Report {
+    fn into_message(self) -> Message {
+        match self {
+            Self::Bound(at) => ["bound", at.as_str()].into(),
+            Self::Sent(pieces) => [Frame::from("sent"), Frame::from(&pieces.to_be_bytes())].into(),
+            Self::Counted(number, counts) => {
                 let lines: String = counts.iter().map(|(word, count)| format!("{word} {count}\n")).collect();
                 ["counted".into(), Frame::from(&number.to_be_bytes()), lines.into()].into()
             }

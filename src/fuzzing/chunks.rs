@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 
 use super::Choices;
-use crate::message::Message;
+use crate::message::{self, Message};
 use crate::pipe::{Batch, ChunkQueue, SLICES};
 
 /// An outgoing queue, the batch that a driver took from it, and what both must hold.
@@ -30,10 +30,11 @@ fn draw(choices: &mut Choices<'_>) -> Message {
 
 impl Outgoing {
     fn push(&mut self, choices: &mut Choices<'_>) {
-        let message = draw(choices);
-        let encoded = ChunkQueue::encode(&message);
+        let mut message = draw(choices);
+        let outgoing = message::Outgoing::Made(&mut message);
+        let encoded = ChunkQueue::encode(&outgoing);
         match choices.below(2) {
-            0 => self.queue.push(&[], &message),
+            0 => self.queue.push(&[], &outgoing),
             _ => self.queue.push_encoded(&encoded),
         }
         self.waiting.push_back((message, encoded));

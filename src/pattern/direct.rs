@@ -8,7 +8,7 @@
 
 use super::fair_queue::FairQueue;
 use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::PeerInfo;
 
@@ -53,7 +53,7 @@ impl Direct {
         pipe: PipeId,
         session: u32,
         envelope: &[Frame],
-        message: &mut Message,
+        message: &mut Outgoing<'_>,
         outlets: &mut impl Outlets,
     ) -> Routed {
         if !is_up(session) || self.sessions.of(pipe) != Some(session) {
@@ -92,7 +92,7 @@ impl Outbound for Direct {
     fn resume(&mut self, _pipe: PipeId) {}
 
     /// Names nobody: replies go through [`Direct::reply`].
-    fn route(&mut self, _message: &mut Message, _outlets: &mut impl Outlets) -> Routed {
+    fn route(&mut self, _message: &mut Outgoing<'_>, _outlets: &mut impl Outlets) -> Routed {
         Routed::Unroutable
     }
 }
@@ -169,7 +169,7 @@ mod tests {
 
         fn reply(&mut self, session: u32) -> Routed {
             let envelope = [Frame::from("id"), Frame::new()];
-            self.rep.reply(pipe(0), session, &envelope, &mut Message::from("yes"), &mut self.outlets)
+            self.rep.reply(pipe(0), session, &envelope, &mut Outgoing::Bytes(b"yes"), &mut self.outlets)
         }
     }
 

@@ -8,7 +8,7 @@
 
 use super::subscriptions::{Removed, Report, Subscriptions};
 use super::{Offer, Outbound, Outlets, Routed, Welcome};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::{Command, PeerInfo};
 
@@ -123,7 +123,7 @@ impl Outbound for Distribute {
     fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
         if let Some(welcome) = &self.options.welcome {
-            outlets.copy(&[pipe], welcome);
+            outlets.copy(&[pipe], &Outgoing::Made(&mut welcome.clone()));
         }
         Welcome::Accept { name: None }
     }
@@ -147,7 +147,7 @@ impl Outbound for Distribute {
         tell.then(|| notice(topic, subscribe))
     }
 
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         self.matches.clear();
         self.subscriptions.matches(message.first(), &mut self.matches);
         if self.options.no_drop && self.any_full(outlets) {

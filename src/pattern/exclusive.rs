@@ -6,7 +6,7 @@
 //! Source: RFC 31, "SHALL accept only one connection".
 
 use super::{Offer, Outbound, Outlets, Routed, Welcome};
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::pipe::PipeId;
 use crate::zmtp::PeerInfo;
 
@@ -57,7 +57,7 @@ impl Outbound for Exclusive {
     fn resume(&mut self, _pipe: PipeId) {}
 
     #[inline]
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         let Some(pipe) = self.pipe.filter(|_| self.live || !self.only_live) else { return Routed::NoPeer };
         match outlets.offer(pipe, &[], message) {
             Offer::Taken => Routed::Sent,
@@ -102,14 +102,14 @@ mod tests {
         let mut outlets = FakeOutlets::default();
         let mut pair = Exclusive::new();
         let mut message = Message::from("a");
-        assert_eq!(pair.route(&mut message, &mut outlets), Routed::NoPeer);
+        assert_eq!(pair.route(&mut Outgoing::Made(&mut message), &mut outlets), Routed::NoPeer);
         outlets.open(pipe(0), 1);
         pair.attach(pipe(0));
-        assert_eq!(pair.route(&mut message, &mut outlets), Routed::Sent);
+        assert_eq!(pair.route(&mut Outgoing::Made(&mut message), &mut outlets), Routed::Sent);
         let mut message = Message::from("b");
-        assert_eq!(pair.route(&mut message, &mut outlets), Routed::Blocked);
+        assert_eq!(pair.route(&mut Outgoing::Made(&mut message), &mut outlets), Routed::Blocked);
         outlets.close(pipe(0));
-        assert_eq!(pair.route(&mut message, &mut outlets), Routed::NoPeer);
+        assert_eq!(pair.route(&mut Outgoing::Made(&mut message), &mut outlets), Routed::NoPeer);
         assert_eq!(message, "b");
     }
 
@@ -119,10 +119,10 @@ mod tests {
         let mut outlets = FakeOutlets::default();
         outlets.open(pipe(0), 9);
         pair.attach(pipe(0));
-        assert_eq!(pair.route(&mut "early".into(), &mut outlets), Routed::NoPeer);
+        assert_eq!(pair.route(&mut Outgoing::Bytes(b"early"), &mut outlets), Routed::NoPeer);
         pair.identify(pipe(0), &peer(SocketKind::Pair, ""), &mut outlets);
-        assert_eq!(pair.route(&mut "now".into(), &mut outlets), Routed::Sent);
+        assert_eq!(pair.route(&mut Outgoing::Bytes(b"now"), &mut outlets), Routed::Sent);
         pair.lost(pipe(0));
-        assert_eq!(pair.route(&mut "late".into(), &mut outlets), Routed::NoPeer);
+        assert_eq!(pair.route(&mut Outgoing::Bytes(b"late"), &mut outlets), Routed::NoPeer);
     }
 }

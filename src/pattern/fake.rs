@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Inbound, Lanes, Offer, Origin, Outlets};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::PipeId;
 use crate::zmtp::{Command, PeerInfo, SocketKind};
 
@@ -76,18 +76,18 @@ impl Outlets for FakeOutlets {
         offer
     }
 
-    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Message) -> Offer {
+    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer {
         let offer = self.room(to);
         if offer == Offer::Taken {
             self.queue(to).unwrap().depth += 1;
-            self.log.push((to, prefix.iter().cloned().chain(std::mem::take(message)).collect()));
+            self.log.push((to, prefix.iter().cloned().chain(message.take()).collect()));
         }
         offer
     }
 
-    fn copy(&mut self, to: &[PipeId], message: &Message) {
+    fn copy(&mut self, to: &[PipeId], message: &Outgoing<'_>) {
         for &pipe in to {
-            let taken = self.offer(pipe, &[], &mut message.clone()) == Offer::Taken;
+            let taken = self.offer(pipe, &[], &mut (&mut message.to_message()).into()) == Offer::Taken;
             self.missed += usize::from(!taken);
         }
     }

@@ -8,7 +8,7 @@
 
 use super::ring::Ring;
 use super::{Offer, Outbound, Outlets, Routed, Welcome};
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::PeerInfo;
 
@@ -122,7 +122,7 @@ impl Outbound for LoadBalance {
     }
 
     #[inline]
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         match self.choose(|pipe| outlets.offer(pipe, &[], message)) {
             Ok(_) => Routed::Sent,
             Err(why) => why,
@@ -140,7 +140,7 @@ mod tests {
 
     fn send(balance: &mut LoadBalance, outlets: &mut FakeOutlets, text: &str) -> Routed {
         let mut message = Message::from(text);
-        let routed = balance.route(&mut message, outlets);
+        let routed = balance.route(&mut (&mut message).into(), outlets);
         assert!(routed == Routed::Sent || message == text, "a message that was not sent is whole");
         routed
     }

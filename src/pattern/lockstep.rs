@@ -14,7 +14,7 @@
 use super::fair_queue::{FairQueue, Turn};
 use super::load_balance::LoadBalance;
 use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::{PeerInfo, SocketKind};
 
@@ -79,7 +79,7 @@ impl Ask {
     /// Sends a request; when `Sent`, [`asked`](Self::asked) says where to.
     pub(crate) fn ask(
         &mut self,
-        message: &mut Message,
+        message: &mut Outgoing<'_>,
         outlets: &mut impl Outlets,
     ) -> Result<Routed, OutOfTurn> {
         if self.state != State::Idle {
@@ -144,7 +144,7 @@ impl Outbound for Ask {
     }
 
     /// As [`Ask::ask`]; out of turn, the message has nowhere to go.
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         self.ask(message, outlets).unwrap_or(Routed::Unroutable)
     }
 }

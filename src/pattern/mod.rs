@@ -32,7 +32,7 @@ pub(crate) mod route_by_id;
 pub(crate) mod subscriber;
 pub(crate) mod subscriptions;
 
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{Offer, PipeId};
 use crate::zmtp::{Command, PeerInfo};
 
@@ -44,11 +44,11 @@ pub(crate) trait Outlets {
 
     /// Queues `prefix` and `message` as one message. Unless `Taken`, the message is left whole; when taken, it
     /// may have been moved out.
-    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Message) -> Offer;
+    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer;
 
     /// Queues a copy at each pipe that has room. The others miss it: that is counted against the pipe and
     /// reported there.
-    fn copy(&mut self, to: &[PipeId], message: &Message);
+    fn copy(&mut self, to: &[PipeId], message: &Outgoing<'_>);
 
     /// Sends a command ahead of messages. Commands are bounded by the pattern's own state, not by marks.
     fn command(&mut self, to: PipeId, command: Command);
@@ -129,7 +129,7 @@ pub(crate) trait Outbound: Send + 'static {
     }
 
     /// Chooses pipes for the message and offers it to them.
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed;
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed;
 }
 
 /// Where a message came from.
@@ -192,7 +192,7 @@ impl Outbound for Nothing {
 
     fn resume(&mut self, _pipe: PipeId) {}
 
-    fn route(&mut self, _message: &mut Message, _outlets: &mut impl Outlets) -> Routed {
+    fn route(&mut self, _message: &mut Outgoing<'_>, _outlets: &mut impl Outlets) -> Routed {
         Routed::NoPeer
     }
 }

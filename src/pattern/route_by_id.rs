@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::fair_queue::{FairQueue, Turn};
 use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
 use crate::zmtp::PeerInfo;
 
@@ -239,19 +239,21 @@ impl Outbound for RouteById {
         None
     }
 
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
-        let Some(&pipe) = self.names.get(&message.first()[..]) else {
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
+        let Some(&pipe) = self.names.get(message.first()) else {
             return self.undeliverable(Routed::Unroutable);
         };
         // A name with nothing behind it says nothing to anybody.
+        let Outgoing::Made(message) = message else { return self.undeliverable(Routed::Unroutable) };
         let Some(name) = message.pop_front() else { return self.undeliverable(Routed::Unroutable) };
-        let offer = outlets.offer(pipe, &[], message);
+        let mut rest = Outgoing::Made(message);
+        let offer = outlets.offer(pipe, &[], &mut rest);
         if offer == Offer::Taken {
             return Routed::Sent;
         }
         if offer == Offer::Full && !self.options.mandatory {
             // It misses this one: counted there.
-            outlets.copy(&[pipe], message);
+            outlets.copy(&[pipe], &rest);
             return Routed::Sent;
         }
         message.push_front(name);

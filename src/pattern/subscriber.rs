@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use super::fair_queue::{FairQueue, Turn};
 use super::subscriptions::{Removed, Subscriptions};
 use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::PipeId;
 use crate::zmtp::{Command, PeerInfo};
 
@@ -136,11 +136,11 @@ impl Outbound for Subscriber {
     }
 
     /// XSUB: a single frame that starts with 1 or 0 subscribes or cancels; all else goes to every publisher.
-    fn route(&mut self, message: &mut Message, outlets: &mut impl Outlets) -> Routed {
-        match message.frames() {
-            [frame] if frame.first() == Some(&1) => self.subscribe(&Frame::from(&frame[1..]), outlets),
-            [frame] if frame.first() == Some(&0) => {
-                self.unsubscribe(&Frame::from(&frame[1..]), outlets);
+    fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
+        match message.only() {
+            Some([1, topic @ ..]) => self.subscribe(&Frame::from(topic), outlets),
+            Some([0, topic @ ..]) => {
+                self.unsubscribe(&Frame::from(topic), outlets);
             }
             _ => outlets.copy(&self.attached, message),
         }
@@ -226,7 +226,10 @@ mod tests {
         }
 
         fn route(&mut self, message: impl Into<Message>) {
-            assert_eq!(self.subscriber.route(&mut message.into(), &mut self.outlets), Routed::Sent);
+            assert_eq!(
+                self.subscriber.route(&mut (&mut message.into()).into(), &mut self.outlets),
+                Routed::Sent
+            );
         }
 
         fn told(&mut self) -> Vec<(usize, Command)> {

@@ -128,12 +128,12 @@ impl Batch {
 mod tests {
     use super::super::ChunkQueue;
     use super::*;
-    use crate::message::Message;
+    use crate::message::{Message, Outgoing};
 
     /// Encodes the messages and takes them all.
     fn taken(messages: &[Message]) -> (ChunkQueue, Batch) {
         let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
-        messages.iter().for_each(|message| queue.push(&[], message));
+        messages.iter().cloned().for_each(|mut message| queue.push(&[], &(&mut message).into()));
         queue.take(batch.chunks(), usize::MAX);
         (queue, batch)
     }
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn a_message_is_never_taken_in_part() {
         let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
-        queue.push(&[], &Message::from([vec![1; 9000], vec![2], vec![3; 9000]]));
-        queue.push(&[], &Message::from("next"));
+        queue.push(&[], &Outgoing::Made(&mut [vec![1; 9000], vec![2], vec![3; 9000]].into()));
+        queue.push(&[], &Outgoing::Bytes(b"next"));
         queue.take(batch.chunks(), 1);
         let size = unwritten(&batch);
         assert_eq!(size, 9009 + 3 + 9009);

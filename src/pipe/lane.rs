@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::{ChunkQueue, HighWater};
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::pool::Pool;
 
 /// Received messages of one peer. Plain data under the socket's inbound lock.
@@ -135,7 +135,7 @@ impl Lane {
     pub(crate) fn push(&mut self, message: &mut Message) -> bool {
         let was_empty = self.messages() == 0;
         match &mut self.held {
-            Held::Chunks(queue) => queue.push(&[], message),
+            Held::Chunks(queue) => queue.push(&[], &Outgoing::Made(message)),
             Held::Messages { queue, bytes } => {
                 *bytes += message.byte_len();
                 queue.push_back(std::mem::take(message));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Batch, ChunkQueue, HighWater};
 use crate::error::Disconnect;
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Outgoing};
 use crate::pool::Pool;
 use crate::zmtp::Command;
 
@@ -97,7 +97,7 @@ impl Outbox {
 
     /// Queues a message. Returns the driver, if it sleeps.
     #[inline(always)]
-    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Message) -> Option<Waker> {
+    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Outgoing<'_>) -> Option<Waker> {
         self.make_way();
         self.queue.push(prefix, message);
         self.driver.take()

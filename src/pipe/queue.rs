@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use super::HighWater;
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pool::{Buffer, CHUNK, Pool};
 use crate::zmtp::frame::{self, Header};
 
@@ -21,7 +21,7 @@ const CHUNK_STARTS: [usize; 2] = [2 * 1024, 16 * 1024];
 
 /// Bodies of this size travel uncopied. Below, a memcpy is cheaper than one more slice in a write and a
 /// reference count that two cores share; above, the copy would push everything else out of the cache.
-const UNCOPIED: usize = 8 * 1024;
+pub(crate) const UNCOPIED: usize = 8 * 1024;
 
 /// Received pieces up to this size are copied to the tail chunk: a small message must not hold a whole read
 /// buffer alive, and the buffer can be used again at once.
@@ -131,13 +131,16 @@ impl ChunkQueue {
 
     /// Encodes a message at the tail.
     #[inline(always)]
-    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Message) {
+    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Outgoing<'_>) {
         if !prefix.is_empty() {
             prefix.iter().for_each(|frame| self.push_frame(frame, true));
         }
-        match message.frames() {
-            [only] => self.push_frame(only, false),
-            frames => self.push_frames(frames),
+        match message {
+            Outgoing::Bytes(bytes) => self.push_payload(bytes, None, false),
+            Outgoing::Made(message) => match message.frames() {
+                [only] => self.push_frame(only, false),
+                frames => self.push_frames(frames),
+            },
         }
         self.messages += 1;
     }
@@ -151,8 +154,13 @@ impl ChunkQueue {
 
     #[inline(always)]
     fn push_frame(&mut self, frame: &Frame, more: bool) {
-        let payload: &[u8] = frame;
         let shared = frame.as_shared().filter(|bytes| bytes.len() >= UNCOPIED);
+        self.push_payload(frame, shared, more);
+    }
+
+    /// Encodes a frame, by copy unless it is `shared`.
+    #[inline(always)]
+    fn push_payload(&mut self, payload: &[u8], shared: Option<&Bytes>, more: bool) {
         let need = frame::MAX_HEADER + if shared.is_some() { 0 } else { payload.len() };
         let before = self.bytes;
         let tail = match self.chunks.back_mut() {
@@ -182,13 +190,12 @@ impl ChunkQueue {
     }
 
     /// A message in wire form, for a fan-out: encoded once, queued many times.
-    pub(crate) fn encode(message: &Message) -> Bytes {
-        let frames = message.frames();
-        let mut wire = Vec::with_capacity(message.byte_len() + frames.len() * frame::MAX_HEADER);
-        for (index, part) in frames.iter().enumerate() {
-            frame::put_header(&mut wire, part.len(), index + 1 < frames.len(), false);
-            wire.extend_from_slice(part);
-        }
+    pub(crate) fn encode(message: &Outgoing<'_>) -> Bytes {
+        let mut wire = Vec::with_capacity(message.byte_len() + message.len() * frame::MAX_HEADER);
+        message.each_frame(|payload, more| {
+            frame::put_header(&mut wire, payload.len(), more, false);
+            wire.extend_from_slice(payload);
+        });
         wire.into()
     }
 
@@ -323,7 +330,7 @@ impl ChunkQueue {
             let header = Header::decode(run)?;
             let end = header.head + header.body;
             match run.get(header.head..end) {
-                Some(payload) => *into = Frame::copy_from_slice(payload),
+                Some(payload) => into.copy_front(&run[header.head..], payload.len()),
                 None => *into = Frame::from(std::mem::take(&mut chunk.body)),
             }
             chunk.at = (chunk.at + end).min(chunk.head.len());
@@ -332,7 +339,7 @@ impl ChunkQueue {
             let header = Header::decode(&chunk.body)?;
             let end = header.head + header.body;
             if header.body <= UNPINNED {
-                *into = Frame::copy_from_slice(chunk.body.get(header.head..end)?);
+                into.copy_front(chunk.body.get(header.head..)?, header.body);
                 chunk.body.advance(end);
             } else {
                 let mut whole = chunk.body.split_to(end);
@@ -391,13 +398,13 @@ mod tests {
             for length in [1, body, 1] {
                 let message = Message::from(vec![7; length]);
                 match length {
-                    1 => queue.append_copy(&ChunkQueue::encode(&message), 1),
-                    _ => queue.append(ChunkQueue::encode(&message), 1),
+                    1 => queue.append_copy(&ChunkQueue::encode(&(&mut message.clone()).into()), 1),
+                    _ => queue.append(ChunkQueue::encode(&(&mut message.clone()).into()), 1),
                 }
                 assert_eq!(queue.pop_message(), Some(message));
                 assert_eq!((queue.messages(), queue.bytes(), queue.pop_message()), (0, 0, None));
             }
-            queue.append_copy(&ChunkQueue::encode(&Message::from(vec![7; body.min(3000)])), 1);
+            queue.append_copy(&ChunkQueue::encode(&Outgoing::Bytes(&vec![7; body.min(3000)])), 1);
             assert_eq!(queue.pop_message().map(|message| message.byte_len()), Some(body.min(3000)));
         }
     }
@@ -405,7 +412,7 @@ mod tests {
     #[test]
     fn a_drained_queue_keeps_a_small_chunk_at_most() {
         let mut queue = ChunkQueue::default();
-        (0..1000).for_each(|_| queue.push(&[], &Message::from(vec![7; 100])));
+        (0..1000).for_each(|_| queue.push(&[], &Outgoing::Bytes(&[7; 100])));
         while queue.pop_message().is_some() {}
         let kept: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();
         assert!(kept <= CHUNK_STARTS[0], "{kept} bytes");

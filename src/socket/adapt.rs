@@ -43,14 +43,14 @@ impl<'a, P: Sends> SendSink<'a, P> {
         let Some(message) = &mut self.waiting else { return Poll::Ready(Ok(())) };
         let place = &mut self.place;
         let Poll::Ready(sent) =
-            place.core.poll_send(cx, &mut place.ticket, message, |pattern, message, view| {
+            place.core.poll_send(cx, &mut place.ticket, &mut message.into(), |pattern, message, view| {
                 pattern.route(message, view)
             })
         else {
             return Poll::Pending;
         };
         let message = self.waiting.take().unwrap_or_default();
-        Poll::Ready(sent.map_err(|refusal| refusal.into_send_error(message)))
+        Poll::Ready(sent.map_err(|refusal| refusal.into_send_error(Box::new(message))))
     }
 }
 

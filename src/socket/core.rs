@@ -13,7 +13,7 @@ use super::locked::{Effects, Locked, Owing};
 use super::outlets::{OutPipe, View};
 use crate::context::Context;
 use crate::event::Monitors;
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
 use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
@@ -191,8 +191,8 @@ impl<P: Composition> Core<P> {
     #[inline]
     pub(super) fn attempt(
         &self,
-        message: &mut Message,
-        mut route: impl FnMut(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
+        message: &mut Outgoing<'_>,
+        mut route: impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
     ) -> Result<(), Refusal> {
         let mut out = self.lock_out();
         if out.closing != Closing::Open {
@@ -214,8 +214,8 @@ impl<P: Composition> Core<P> {
     #[inline(always)]
     pub(super) fn send_now(
         &self,
-        message: &mut Message,
-        route: impl FnOnce(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
+        message: &mut Outgoing<'_>,
+        route: impl FnOnce(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
     ) -> bool {
         let mut locked = self.lock_out();
         let out = &mut *locked;
@@ -237,8 +237,8 @@ impl<P: Composition> Core<P> {
         &self,
         cx: &task::Context<'_>,
         ticket: &mut Option<Ticket>,
-        message: &mut Message,
-        route: impl FnOnce(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
+        message: &mut Outgoing<'_>,
+        route: impl FnOnce(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
     ) -> Poll<Result<(), Refusal>> {
         let mut out = self.lock_out();
         if out.closing != Closing::Open {

@@ -24,7 +24,7 @@ pub use self::builder::SocketBuilder;
 use self::core::{Core, Refusal};
 use crate::error::{BindError, ConnectError, DetachError, RecvError, SendError, TryRecvError, TrySendError};
 use crate::event::Monitor;
-use crate::message::Message;
+use crate::message::{IntoMessage, Message};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound};
 use crate::pipe::PipeId;
@@ -258,11 +258,10 @@ impl<P: Sends> Socket<P> {
     ///
     /// A message whose `send` is dropped before it finished was not sent, and is dropped with the future. Use
     /// [`try_send`](Self::try_send) to keep it.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let mut message = message.into();
-        match self.core.send(&mut message, |pattern, message, view| pattern.route(message, view)).await {
+    pub async fn send(&self, message: impl IntoMessage) -> Result<(), SendError> {
+        match self.core.send(message, |pattern, message, view| pattern.route(message, view)).await {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(refusal.into_send_error(message)),
+            Err((refusal, message)) => Err(refusal.into_send_error(message)),
         }
     }
 
@@ -271,11 +270,10 @@ impl<P: Sends> Socket<P> {
     /// # Errors
     ///
     /// Every peer is full, there is none, or one of the errors of `send`. The message comes back.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        let mut message = message.into();
+    pub fn try_send(&self, message: impl IntoMessage) -> Result<(), TrySendError> {
         self.core
-            .attempt(&mut message, |pattern, message, view| pattern.route(message, view))
-            .map_err(|refusal| refusal.into_try_send_error(message))
+            .try_send(message, |pattern, message, view| pattern.route(message, view))
+            .map_err(|(refusal, message)| refusal.into_try_send_error(message))
     }
 
     /// The sending side as a [`Sink`](futures_sink::Sink).
@@ -402,14 +400,14 @@ pub struct Unsent {
 }
 
 impl Refusal {
-    fn into_send_error(self, message: Message) -> SendError {
+    fn into_send_error(self, message: Box<Message>) -> SendError {
         match self {
             Self::Unroutable => SendError::Unroutable(message),
             Self::Closed | Self::Full | Self::NoPeer => SendError::Closed(message),
         }
     }
 
-    fn into_try_send_error(self, message: Message) -> TrySendError {
+    fn into_try_send_error(self, message: Box<Message>) -> TrySendError {
         match self {
             Self::Closed => TrySendError::Closed(message),
             Self::Unroutable => TrySendError::Unroutable(message),

@@ -11,7 +11,7 @@ use super::locked::Effects;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::pattern::Outlets;
 use crate::pipe::{ChunkQueue, HighWater, Offer, Outbox, PipeId, Table};
 use crate::sync::{TaskGuard, Wakes};
@@ -182,7 +182,7 @@ impl View<'_> {
     }
 
     /// Queues a copy for one of several peers, encoding the message when the first of them needs it.
-    fn copy_to(&mut self, to: PipeId, message: &Message, encoded: &mut Option<Bytes>) {
+    fn copy_to(&mut self, to: PipeId, message: &Outgoing<'_>, encoded: &mut Option<Bytes>) {
         if self.room(to) != Offer::Taken {
             if let Some(pipe) = self.pipes.get_mut(to) {
                 self.effects.events.extend(pipe.dropped.add(to));
@@ -196,7 +196,7 @@ impl View<'_> {
                 self.wake(driver);
             }
             _ => {
-                self.offer(to, &[], &mut message.clone());
+                self.offer(to, &[], &mut (&mut message.to_message()).into());
             }
         }
     }
@@ -214,7 +214,7 @@ impl Outlets for View<'_> {
     }
 
     #[inline(always)]
-    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Message) -> Offer {
+    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         match &mut pipe.outlet {
             Outlet::Wire(outbox) => {
@@ -225,7 +225,12 @@ impl Outlets for View<'_> {
                 self.effects.wakes.add(driver);
             }
             Outlet::Local { port, pipe } => {
-                return port.hand_over(*pipe, prefix, message, &mut self.effects.wakes);
+                let mut made = message.take();
+                let offer = port.hand_over(*pipe, prefix, &mut made, &mut self.effects.wakes);
+                if offer != Offer::Taken {
+                    message.put_back(made);
+                }
+                return offer;
             }
             Outlet::Waiting(waiting) => {
                 if self.conflate {
@@ -233,7 +238,7 @@ impl Outlets for View<'_> {
                 } else if !waiting.has_room(self.mark) {
                     return Offer::Full;
                 }
-                let mut message = std::mem::take(message);
+                let mut message = message.take();
                 prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
                 waiting.push(message);
             }
@@ -241,12 +246,12 @@ impl Outlets for View<'_> {
         Offer::Taken
     }
 
-    fn copy(&mut self, to: &[PipeId], message: &Message) {
+    fn copy(&mut self, to: &[PipeId], message: &Outgoing<'_>) {
         let mut encoded = None;
         match to {
             // One peer: no need to encode it apart.
             &[only] if self.room(only) == Offer::Taken => {
-                self.offer(only, &[], &mut message.clone());
+                self.offer(only, &[], &mut (&mut message.to_message()).into());
             }
             several => several.iter().for_each(|pipe| self.copy_to(*pipe, message, &mut encoded)),
         }

@@ -13,7 +13,7 @@ use super::outlets::{OutPipe, Outlet};
 use crate::driver::{Ends, Linked, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
 use crate::pipe::{Batch, Closing, HighWater, Lane, Offer, PipeId, Taken};
@@ -73,7 +73,7 @@ impl<P: Composition> Port for Core<P> {
         }
         if self.options.probe && !muted {
             let (_, mut view) = out.split(&self.options);
-            view.offer(pipe, &[], &mut Message::new());
+            view.offer(pipe, &[], &mut Outgoing::Bytes(&[]));
         }
         out.wake_sender();
         out.effects.wakes.add_all(out.linked.all());

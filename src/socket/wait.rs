@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use super::core::{Core, Refusal};
 use super::outlets::View;
 use super::{Composition, Peer};
-use crate::message::Message;
+use crate::message::{IntoMessage, Message, Outgoing};
 use crate::pattern::{Origin, Routed};
+use crate::pipe::UNCOPIED;
 use crate::sync::Ticket;
 
 /// A sender's place in line.
@@ -40,17 +41,40 @@ impl<P: Composition> Drop for Receiving<'_, P> {
 }
 
 impl<P: Composition> Core<P> {
-    /// Sends, or waits until it can. Unless sent, the message is whole.
+    /// Sends, or waits until it can. A message that was refused comes back.
     pub(super) async fn send(
         &self,
-        message: &mut Message,
-        mut route: impl FnMut(&mut P::Outbound, &mut Message, &mut View<'_>) -> Routed,
-    ) -> Result<(), Refusal> {
-        if self.send_now(message, &mut route) {
+        message: impl IntoMessage,
+        mut route: impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
+    ) -> Result<(), (Refusal, Box<Message>)> {
+        if let Some(bytes) = encodable(&message)
+            && self.send_now(&mut Outgoing::Bytes(bytes), &mut route)
+        {
+            return Ok(());
+        }
+        let mut message = message.into_message();
+        let mut outgoing = Outgoing::Made(&mut message);
+        if self.send_now(&mut outgoing, &mut route) {
             return Ok(());
         }
         let mut place = Sending { core: self, ticket: None };
-        poll_fn(|cx| self.poll_send(cx, &mut place.ticket, message, &mut route)).await
+        let sent = poll_fn(|cx| self.poll_send(cx, &mut place.ticket, &mut outgoing, &mut route)).await;
+        sent.map_err(|refusal| (refusal, Box::new(message)))
+    }
+
+    /// Sends if nothing is to be waited for. A message that was refused comes back.
+    pub(super) fn try_send(
+        &self,
+        message: impl IntoMessage,
+        mut route: impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
+    ) -> Result<(), (Refusal, Box<Message>)> {
+        if let Some(bytes) = encodable(&message) {
+            let sent = self.attempt(&mut Outgoing::Bytes(bytes), &mut route);
+            return sent.map_err(|refusal| (refusal, Box::new(message.into_message())));
+        }
+        let mut message = message.into_message();
+        let sent = self.attempt(&mut Outgoing::Made(&mut message), &mut route);
+        sent.map_err(|refusal| (refusal, Box::new(message)))
     }
 
     /// Moves the next message to `into`, or waits for it. `None`: the socket is closed.
@@ -89,4 +113,10 @@ impl<P: Composition> Core<P> {
         }
         peers
     }
+}
+
+/// The bytes of a message that is better copied to the queue than made.
+#[inline]
+fn encodable(message: &impl IntoMessage) -> Option<&[u8]> {
+    message.as_bytes().filter(|bytes| bytes.len() < UNCOPIED)
 }

@@ -311,7 +311,7 @@ async fn closing_ends_every_wait() {
     }
     let closed = sends.run(random);
     assert_eq!(closed.len(), 3);
-    assert!(closed.iter().all(|sent| matches!(sent, Err(SendError::Closed(kept)) if *kept == "kept")));
+    assert!(closed.iter().all(|sent| matches!(sent, Err(SendError::Closed(kept)) if **kept == "kept")));
     assert_eq!(drain(&pull), ["before"; 2]);
     let mut receives = Crowd::new((0..3).map(|_| pull.recv()));
     _ = Hand::new().poll(pin!(pull.close()));

@@ -30,12 +30,12 @@ async fn without_a_peer_a_pipe_takes_exactly_its_mark() {
 #[tokio::test]
 async fn without_a_peer_there_is_none() {
     let push = Push::new();
-    assert_eq!(push.try_send("m"), Err(TrySendError::NoPeer("m".into())));
+    assert_eq!(push.try_send("m"), Err(TrySendError::NoPeer(Box::new("m".into()))));
     push.bind("tcp://127.0.0.1:0").await.unwrap();
-    assert_eq!(push.try_send("m"), Err(TrySendError::NoPeer("m".into())), "a listener is no peer");
+    assert_eq!(push.try_send("m"), Err(TrySendError::NoPeer(Box::new("m".into()))), "a listener is no peer");
     let immediate = Push::builder().immediate(true).build();
     immediate.connect("tcp://127.0.0.1:9").unwrap();
-    assert_eq!(immediate.try_send("m"), Err(TrySendError::NoPeer("m".into())), "nobody answered");
+    assert_eq!(immediate.try_send("m"), Err(TrySendError::NoPeer(Box::new("m".into()))), "nobody answered");
 }
 
 #[tokio::test]

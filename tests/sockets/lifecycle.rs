@@ -131,8 +131,8 @@ async fn waiting_calls_end_when_the_socket_closes() {
 async fn every_call_on_a_closed_socket_says_so_and_gives_the_message_back() {
     let push = Push::new();
     soon(push.close()).await;
-    assert_eq!(push.send("m").await, Err(SendError::Closed("m".into())));
-    assert_eq!(push.try_send(["m", "n"]), Err(TrySendError::Closed(["m", "n"].into())));
+    assert_eq!(push.send("m").await, Err(SendError::Closed(Box::new("m".into()))));
+    assert_eq!(push.try_send(["m", "n"]), Err(TrySendError::Closed(Box::new(["m", "n"].into()))));
     for scheme in SCHEMES {
         let place = Place::new(scheme);
         assert!(matches!(push.bind(&place.endpoint).await, Err(BindError::Closed)), "{scheme:?}");

@@ -47,9 +47,9 @@ async fn names_may_be_as_long_as_255_bytes_and_longer_ones_are_cut() {
 async fn a_mandatory_router_gives_back_what_names_nobody_and_another_drops_it() {
     let router = Router::new();
     let message = || zocket::Message::from(["nobody", "x"]);
-    assert_eq!(router.send(message()).await, Err(SendError::Unroutable(message())));
-    assert_eq!(router.try_send(message()), Err(TrySendError::Unroutable(message())));
-    assert_eq!(router.try_send("only a name"), Err(TrySendError::Unroutable("only a name".into())));
+    assert_eq!(router.send(message()).await, Err(SendError::Unroutable(message().into())));
+    assert_eq!(router.try_send(message()), Err(TrySendError::Unroutable(message().into())));
+    assert_eq!(router.try_send("only a name"), Err(TrySendError::Unroutable(Box::new("only a name".into()))));
     let lenient = Router::builder().mandatory(false).build();
     lenient.send(message()).await.unwrap();
     lenient.try_send(message()).unwrap();

@@ -274,7 +274,11 @@ async fn a_reply_to_a_peer_that_has_gone_comes_back() {
                 disconnected(&mut events).await;
             }
             let refused = soon(request.reply(["an", "answer"])).await;
-            assert_eq!(refused, Err(SendError::Unroutable(["an", "answer"].into())), "{way:?} {rep_binds}");
+            assert_eq!(
+                refused,
+                Err(SendError::Unroutable(Box::new(["an", "answer"].into()))),
+                "{way:?} {rep_binds}"
+            );
         }
     }
 }

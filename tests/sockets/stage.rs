@@ -229,7 +229,7 @@ pub(crate) async fn fill_up<P: Sends>(socket: &Socket<P>, size: usize) -> u32 {
 }
 
 /// As [`fill_up`], with messages made from their number.
-pub(crate) async fn fill_with<P: Sends, M: Into<zocket::Message>>(
+pub(crate) async fn fill_with<P: Sends, M: zocket::IntoMessage>(
     socket: &Socket<P>,
     message: impl Fn(u32) -> M,
 ) -> u32 {

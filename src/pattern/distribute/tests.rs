@@ -35,7 +35,7 @@ impl Bench {
     }
 
     fn publish(&mut self, text: &str) -> Routed {
-        self.publisher.route(&mut Message::from(text), &mut self.outlets)
+        self.publisher.route(&mut Outgoing::Bytes(text.as_bytes()), &mut self.outlets)
     }
 }
 
@@ -69,8 +69,8 @@ fn a_message_goes_to_those_who_subscribed_and_once_to_each() {
 fn only_the_first_frame_is_matched() {
     let mut bench = Bench::new(Options::default(), 1, 9);
     bench.subscribe(0, "b");
-    bench.publisher.route(&mut Message::from(["a", "b"]), &mut bench.outlets);
-    bench.publisher.route(&mut Message::from(["b", "a"]), &mut bench.outlets);
+    bench.publisher.route(&mut (&mut Message::from(["a", "b"])).into(), &mut bench.outlets);
+    bench.publisher.route(&mut (&mut Message::from(["b", "a"])).into(), &mut bench.outlets);
     assert_eq!(bench.outlets.log, [(pipe(0), Message::from(["b", "a"]))]);
 }
 

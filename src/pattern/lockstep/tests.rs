@@ -31,7 +31,7 @@ impl Bench {
 
     fn ask(&mut self) -> Asked {
         self.answer.drain(&mut self.lanes);
-        let routed = self.ask.ask(&mut Message::from("question"), &mut self.outlets);
+        let routed = self.ask.ask(&mut Outgoing::Bytes(b"question"), &mut self.outlets);
         assert_eq!(routed, Ok(Routed::Sent));
         let asked = self.ask.asked().unwrap();
         self.answer.expect(asked);
@@ -100,8 +100,8 @@ fn out_of_turn_nothing_happens() {
     assert_eq!(bench.ask.abandon(), None);
     bench.ask();
     let mut message = Message::from("too early");
-    assert_eq!(bench.ask.ask(&mut message, &mut bench.outlets), Err(OutOfTurn));
-    assert_eq!(bench.ask.route(&mut message, &mut bench.outlets), Routed::Unroutable);
+    assert_eq!(bench.ask.ask(&mut (&mut message).into(), &mut bench.outlets), Err(OutOfTurn));
+    assert_eq!(bench.ask.route(&mut (&mut message).into(), &mut bench.outlets), Routed::Unroutable);
     assert_eq!((message, bench.outlets.log.len()), (Message::from("too early"), 1));
 }
 
@@ -111,9 +111,13 @@ fn a_request_that_finds_nobody_may_be_tried_again() {
     bench.outlets.open(pipe(0), 0);
     bench.ask.attach(pipe(0));
     let mut message = Message::from("question");
-    assert_eq!(bench.ask.ask(&mut message, &mut bench.outlets), Ok(Routed::NoPeer), "it has no link");
+    assert_eq!(
+        bench.ask.ask(&mut (&mut message).into(), &mut bench.outlets),
+        Ok(Routed::NoPeer),
+        "it has no link"
+    );
     bench.identify(0, SocketKind::Rep);
-    assert_eq!(bench.ask.ask(&mut message, &mut bench.outlets), Ok(Routed::Blocked));
+    assert_eq!(bench.ask.ask(&mut (&mut message).into(), &mut bench.outlets), Ok(Routed::Blocked));
     assert_eq!((bench.ask.asked(), message), (None, Message::from("question")));
 }
 

@@ -26,7 +26,7 @@ impl Bench {
 
     fn send<const N: usize>(&mut self, frames: [&[u8]; N]) -> Routed {
         let mut message = Message::from(frames);
-        let routed = self.router.route(&mut message, &mut self.outlets);
+        let routed = self.router.route(&mut (&mut message).into(), &mut self.outlets);
         assert!(routed == Routed::Sent || message == frames, "a message that was not sent is whole");
         routed
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::error::{RecvError, SendError, TryRecvError};
-use crate::message::{Frame, Message};
+use crate::message::{Frame, IntoMessage, Message};
 use crate::options::SocketOptions;
 use crate::pattern::direct::{Direct, Requests};
 use crate::pattern::{Origin, envelope};
@@ -122,13 +122,12 @@ impl Request {
     /// # Cancel safety
     ///
     /// If the future is dropped before it finished, nothing was sent, and the request is gone.
-    pub async fn reply(self, message: impl Into<Message>) -> Result<(), SendError> {
-        let mut message = message.into();
+    pub async fn reply(self, message: impl IntoMessage) -> Result<(), SendError> {
         let Self { core, pipe, session, envelope, .. } = self;
         let sent = core
-            .send(&mut message, |direct, message, view| direct.reply(pipe, session, &envelope, message, view))
+            .send(message, |direct, message, view| direct.reply(pipe, session, &envelope, message, view))
             .await;
-        sent.map_err(|refusal| refusal.into_send_error(message))
+        sent.map_err(|(refusal, message)| refusal.into_send_error(message))
     }
 }
 

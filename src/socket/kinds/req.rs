@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use crate::error::{Disconnect, RequestError};
-use crate::message::Message;
+use crate::message::{IntoMessage, Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::lockstep::{Answer, Ask, Asked};
 use crate::pattern::{Outbound, Routed};
@@ -76,11 +76,10 @@ impl Socket<Kind> {
     /// # Cancel safety
     ///
     /// Dropping the future gives the request up: the peer may or may not have got it, and its reply is dropped.
-    pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
-        let mut message = message.into();
+    pub async fn request(&self, message: impl IntoMessage) -> Result<Message, RequestError> {
         let core = &*self.core;
         let mut asked = None;
-        core.send(&mut message, |ask, message, view| {
+        core.send(message, |ask, message, view| {
             let routed = core.ask(ask, message, view);
             if routed == Routed::Sent {
                 asked = ask.asked();
@@ -88,7 +87,7 @@ impl Socket<Kind> {
             routed
         })
         .await
-        .map_err(|refusal| match refusal {
+        .map_err(|(refusal, _)| match refusal {
             Refusal::Unroutable => RequestError::PeerLost,
             Refusal::Closed | Refusal::Full | Refusal::NoPeer => RequestError::Closed,
         })?;
@@ -171,7 +170,7 @@ impl Drop for Open<'_> {
 impl Core<Kind> {
     /// Sends a request, if it is its turn. Called under the outbound lock, so that no loss falls between the
     /// sending and the expecting.
-    fn ask(&self, ask: &mut Ask, message: &mut Message, view: &mut View<'_>) -> Routed {
+    fn ask(&self, ask: &mut Ask, message: &mut Outgoing<'_>, view: &mut View<'_>) -> Routed {
         if ask.asked().is_some() {
             if !self.options.relaxed {
                 return Routed::Blocked;

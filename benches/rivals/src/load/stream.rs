@@ -41,7 +41,8 @@ impl Load {
 
     #[inline]
     fn place(&self, number: u64) -> Range<usize> {
-        let start = (number & (self.ahead - 1)) as usize * self.size;
+        let place = usize::try_from(number & (self.ahead - 1)).unwrap_or_default();
+        let start = place * self.size;
         start..start + self.size
     }
 
