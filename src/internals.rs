@@ -43,8 +43,8 @@ impl Scan {
         while !(push.is_ready() && engine.is_ready()) {
             to_pull.unsplit(push.control().split());
             to_push.unsplit(engine.control().split());
-            push.poll(&mut to_push, 1, now).expect("our own greeting is good");
-            engine.poll(&mut to_pull, 1, now).expect("our own greeting is good");
+            push.poll(&mut to_push, 1, || now).expect("our own greeting is good");
+            engine.poll(&mut to_pull, 1, || now).expect("our own greeting is good");
         }
         Self { engine, input: BytesMut::from(run) }
     }
@@ -56,7 +56,7 @@ impl Scan {
     /// If the run is not whole messages.
     pub fn scan(&mut self) -> u32 {
         // The run stays, as if another just like it had arrived in its place.
-        match self.engine.poll(&mut self.input, u32::MAX, Instant::now()) {
+        match self.engine.poll(&mut self.input, u32::MAX, Instant::now) {
             Ok(Some(Event::Traffic { bytes, messages })) if bytes == self.input.len() => messages,
             other => unreachable!("not a run of whole messages: {other:?}"),
         }

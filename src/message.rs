@@ -13,7 +13,7 @@ pub use self::frame::Frame;
 pub use self::outgoing::IntoMessage;
 pub(crate) use self::outgoing::Outgoing;
 
-/// Stands in where a first or last frame is asked for: `Many` is never empty, and this keeps it free of panics.
+/// Stands in where a first or last frame is asked for: there always is one, and this keeps it free of panics.
 static EMPTY: Frame = Frame::new();
 
 /// One or more frames, sent and received as a unit.
@@ -36,7 +36,7 @@ pub struct Message(Parts);
 #[derive(Clone)]
 enum Parts {
     One(Frame),
-    /// Never empty; one frame is possible (after a `pop_front`) and means the same as `One`.
+    /// Two or more.
     Many(Vec<Frame>),
 }
 
@@ -120,7 +120,13 @@ impl Message {
     /// Takes the first frame off, if another one is left behind it.
     pub fn pop_front(&mut self) -> Option<Frame> {
         match &mut self.0 {
-            Parts::Many(frames) if frames.len() > 1 => Some(frames.remove(0)),
+            Parts::Many(frames) if frames.len() > 2 => Some(frames.remove(0)),
+            Parts::Many(frames) if frames.len() == 2 => {
+                let last = frames.pop()?;
+                let first = frames.pop();
+                self.0 = Parts::One(last);
+                first
+            }
             Parts::One(_) | Parts::Many(_) => None,
         }
     }

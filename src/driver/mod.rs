@@ -24,7 +24,7 @@ use crate::error::Disconnect;
 use crate::event::Event;
 use crate::message::{Frame, Message};
 use crate::options::SocketOptions;
-use crate::pipe::{Batch, HighWater, Offer, PipeId, Taken};
+use crate::pipe::{Batch, Bell, HighWater, Offer, PipeId, Taken};
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
 
@@ -66,6 +66,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     /// A handshake finished. Returns the commands that the peer must hear first, taken together with the
     /// state they come from: later ones will be queued.
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect>;
+
+    /// Rings when [`poll_take`](Self::poll_take) has something after it was pending.
+    fn bell(&self, pipe: PipeId) -> Bell;
 
     /// What to write next; hands back what `batch` freed. Without anything, the waker is kept.
     fn poll_take(

@@ -51,9 +51,11 @@ pub(crate) fn give_back(input: &mut BytesMut) {
     if input.len() > SMALL {
         return;
     }
-    let rest = BytesMut::from(&input[..]);
-    let mut buffer = std::mem::replace(input, rest);
-    buffer.clear();
+    let mut buffer = std::mem::take(input);
+    if !buffer.is_empty() {
+        input.extend_from_slice(&buffer);
+        buffer.clear();
+    }
     if buffer.capacity() >= WORTH_READING && buffer.capacity() <= 2 * READ {
         SPARE.set(buffer);
     }

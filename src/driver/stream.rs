@@ -21,7 +21,7 @@ use super::lookout::Lookout;
 use super::{Ends, Port, scratch};
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::pipe::{Batch, COPIED, PipeId, SLICES, Taken};
+use crate::pipe::{Batch, Bell, COPIED, PipeId, SLICES, Taken};
 use crate::sync::Ticket;
 use crate::zmtp::{self, Command, Engine, PeerInfo};
 
@@ -48,6 +48,10 @@ pub(crate) struct Connection {
     room: usize,
     batch: Batch,
     commands: Vec<Command>,
+    /// Rings when the outbox has something for us.
+    bell: Bell,
+    /// The outbox was empty when we last looked, and has our waker.
+    asleep: bool,
     timer: Option<Pin<Box<Sleep>>>,
     lookout: Lookout,
     closing: Option<Ticket>,
@@ -89,6 +93,8 @@ impl Connection {
             room: 0,
             batch: Batch::default(),
             commands: Vec::new(),
+            bell: Bell::default(),
+            asleep: false,
             timer: None,
             lookout,
             closing: None,
@@ -108,6 +114,8 @@ impl Connection {
             Poll::Ready(())
         })
         .await;
+        // From now on it may be another task that drives us, with a waker of its own.
+        self.asleep = false;
     }
 
     /// What is left when the connection has ended.
@@ -123,28 +131,28 @@ impl Connection {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
-        let now = Instant::now();
         loop {
             let phase = self.phase;
             let blocked = self.drive_write(cx)?;
-            let more = self.drive_read(cx, now)?;
+            let more = self.drive_read(cx)?;
             // After reading: what has arrived proves life, however late we look.
-            self.drive_timer(cx, now)?;
+            self.drive_timer(cx)?;
             if more {
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
             // That may have made something to write: a PING or PONG, a step of the handshake, or, at its end,
             // what has been queued.
-            if blocked || (self.phase == phase && self.engine.control().is_empty()) {
+            if blocked || (self.phase == phase && !self.engine.owes()) {
                 return Ok(());
             }
         }
     }
 
     /// Arms the task's only timer, lazily: while deadlines only move away, an armed timer is left alone.
-    fn drive_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Disconnect> {
+    fn drive_timer(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
         while let Some(deadline) = self.engine.poll_timeout().map(Instant::from_std) {
+            let now = Instant::now();
             if deadline <= now {
                 self.engine.handle_timeout(now.into_std())?;
                 continue;
@@ -167,7 +175,7 @@ impl Connection {
     /// Writes until nothing is left to write (false) or the kernel is full (true).
     fn drive_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         loop {
-            if self.batch.is_empty() && !self.engine.control().is_empty() {
+            if self.batch.is_empty() && self.engine.owes() {
                 let control = self.engine.control();
                 match Pin::new(&mut self.wire).poll_write(cx, control) {
                     Poll::Pending => return self.blocked(cx),
@@ -200,7 +208,12 @@ impl Connection {
                 if stop.is_ready() { Err(Disconnect::Closed) } else { Ok(Poll::Pending) }
             }
             Phase::Traffic => {
-                match self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands) {
+                if self.asleep && !self.bell.has_rung() {
+                    return Ok(Poll::Pending);
+                }
+                let taken = self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands);
+                self.asleep = taken.is_pending();
+                match taken {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(Taken::Some) => {
                         self.commands.drain(..).for_each(|command| self.engine.send_command(&command));
@@ -254,9 +267,9 @@ impl Connection {
     }
 
     /// Reads until the kernel is empty or the lane full (false), or the budget spent (true).
-    fn drive_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Disconnect> {
+    fn drive_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         let mut budget = READ_BUDGET;
-        while self.digest(cx, now)? {
+        while self.digest(cx)? {
             if budget == 0 {
                 return Ok(true);
             }
@@ -281,20 +294,23 @@ impl Connection {
     }
 
     /// Works off what has been read. False: the lane is full, and what is left must wait.
-    fn digest(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Disconnect> {
+    fn digest(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         if self.phase == Phase::Farewell {
             self.input.clear();
             return Ok(true);
         }
         loop {
+            if self.room > 0 && self.phase == Phase::Traffic && self.input.is_empty() {
+                return Ok(true);
+            }
             if let (0, Phase::Traffic, Some(pipe)) = (self.room, self.phase, self.pipe)
                 && let Poll::Ready(room) = self.port.poll_room(pipe, cx)
             {
                 self.room = room;
-                self.engine.set_reading(true, now.into_std());
+                self.engine.set_reading(true, now());
             }
             let room = u32::try_from(self.room).unwrap_or(u32::MAX);
-            match self.engine.poll(&mut self.input, room, now.into_std())? {
+            match self.engine.poll(&mut self.input, room, now)? {
                 Some(zmtp::Event::Traffic { bytes, messages }) => self.deliver(bytes, messages),
                 Some(zmtp::Event::Command(command)) => {
                     if let Some(pipe) = self.pipe {
@@ -303,7 +319,7 @@ impl Connection {
                 }
                 Some(zmtp::Event::Ready(info)) => self.begin_traffic(info)?,
                 None if self.phase == Phase::Traffic && self.room == 0 => {
-                    self.engine.set_reading(false, now.into_std());
+                    self.engine.set_reading(false, now());
                     return Ok(false);
                 }
                 None => return Ok(true),
@@ -313,7 +329,7 @@ impl Connection {
 
     /// Tells the peer why, if the engine has something to say and the kernel takes it at once.
     fn last_words(&mut self, cx: &mut Context<'_>) {
-        if self.batch.is_empty() && !self.engine.control().is_empty() {
+        if self.batch.is_empty() && self.engine.owes() {
             let control = self.engine.control();
             drop(Pin::new(&mut self.wire).poll_write(cx, control));
         }
@@ -347,6 +363,7 @@ impl Connection {
             None => self.port.attach(&self.ends.endpoint).ok_or(Disconnect::Closed)?,
         };
         self.pipe = Some(pipe);
+        self.bell = self.port.bell(pipe);
         self.leave_closing();
         let greeting = self.port.identify(pipe, &info, &self.ends)?;
         greeting.iter().for_each(|command| self.engine.send_command(command));
@@ -355,6 +372,11 @@ impl Connection {
         self.port.report(Event::Ready { pipe, endpoint, peer, info });
         Ok(())
     }
+}
+
+/// The engine's time, which is the runtime's: it can be paused.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 impl Drop for Connection {

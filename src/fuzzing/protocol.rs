@@ -50,7 +50,7 @@ impl Peer {
         self.input.extend_from_slice(bytes);
         while self.heard.error.is_none() {
             let before = self.input.len();
-            match self.engine.poll(&mut self.input, room, self.now) {
+            match self.engine.poll(&mut self.input, room, || self.now) {
                 Ok(None) => break,
                 Ok(Some(Event::Ready(_))) => self.heard.is_ready = true,
                 Ok(Some(Event::Command(command))) => self.heard.commands.push(command),

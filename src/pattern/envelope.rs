@@ -17,8 +17,12 @@ pub(crate) fn split(message: Message) -> Result<(Vec<Frame>, Message), Message> 
         return Err(message);
     }
     let mut envelope = message.into_frames();
-    let body = envelope.split_off(delimiter + 1);
-    Ok((envelope, body.into()))
+    let body = if delimiter + 2 == envelope.len() {
+        envelope.pop().map_or_else(Message::new, Message::from)
+    } else {
+        envelope.split_off(delimiter + 1).into()
+    };
+    Ok((envelope, body))
 }
 
 #[cfg(test)]

@@ -66,9 +66,8 @@ impl Batch {
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.written += bytes;
         while let Some((chunks, size)) = self.first_whole() {
-            for chunk in self.chunks.drain(..chunks) {
-                self.freed.messages += chunk.messages();
-            }
+            let whole = std::iter::from_fn(|| self.chunks.pop_front()).take(chunks);
+            self.freed.messages += whole.map(|chunk| chunk.messages()).sum::<usize>();
             self.freed.messages -= self.settled.messages;
             self.freed.bytes += size - self.settled.bytes;
             self.settled = Freed::default();

@@ -13,13 +13,15 @@
 //! ```
 //!
 //! so that a `send` may hand a message to an in-process peer's lane, and a `subscribe` may reach an in-process
-//! publisher. Nothing but the lock of the [`crate::pool`] is taken under `inbound`, and wakers run after
+//! publisher. Nothing but the lock of the [`crate::pool`] is taken under `inbound`, except by a REQ: it hands a
+//! request to an in-process REP or ROUTER under its own, which nobody wants who holds theirs. Wakers run after
 //! unlocking ([`crate::sync::Wakes`]).
 //!
 //! *Tried:* a lock per outgoing queue below the socket's routing lock. A `send` then takes two locks, and a
 //! fan-out one per peer, to save the drivers a wait of some tens of nanoseconds once a batch.
 
 mod batch;
+mod bell;
 mod id;
 mod lane;
 mod mark;
@@ -28,6 +30,7 @@ mod queue;
 mod table;
 
 pub(crate) use batch::{Batch, SLICES};
+pub(crate) use bell::Bell;
 pub use id::PipeId;
 pub(crate) use lane::Lane;
 pub use mark::HighWater;

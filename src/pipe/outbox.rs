@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Batch, ChunkQueue, HighWater};
+use super::{Batch, Bell, ChunkQueue, HighWater};
 use crate::error::Disconnect;
 use crate::message::{Frame, Outgoing};
 use crate::pool::Pool;
@@ -49,6 +49,7 @@ pub(crate) struct Outbox {
     driver: Option<Waker>,
     /// The driver, asleep until the kernel takes more: to be woken only if the link must be given up.
     blocked: Option<Waker>,
+    bell: Bell,
     commands: Vec<Command>,
     closing: Closing,
     /// The present link must be given up, for this reason.
@@ -66,6 +67,7 @@ impl Outbox {
             starved: false,
             driver: None,
             blocked: None,
+            bell: Bell::default(),
             commands: Vec::new(),
             closing: Closing::Open,
             stop: None,
@@ -100,14 +102,29 @@ impl Outbox {
     pub(crate) fn push(&mut self, prefix: &[Frame], message: &Outgoing<'_>) -> Option<Waker> {
         self.make_way();
         self.queue.push(prefix, message);
-        self.driver.take()
+        self.wake()
     }
 
     /// Queues a message that was encoded once for many peers.
     pub(crate) fn push_encoded(&mut self, encoded: &Bytes) -> Option<Waker> {
         self.make_way();
         self.queue.push_encoded(encoded);
-        self.driver.take()
+        self.wake()
+    }
+
+    /// The driver, if it sleeps: there is something for it.
+    #[inline]
+    fn wake(&mut self) -> Option<Waker> {
+        let driver = self.driver.take();
+        if driver.is_some() {
+            self.bell.ring();
+        }
+        driver
+    }
+
+    /// Tells a driver that was woken whether to look here.
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     fn make_way(&mut self) {
@@ -118,7 +135,7 @@ impl Outbox {
 
     pub(crate) fn command(&mut self, command: Command) -> Option<Waker> {
         self.commands.push(command);
-        self.driver.take()
+        self.wake()
     }
 
     /// Takes what is queued, after handing back what the last batch freed.
@@ -132,7 +149,9 @@ impl Outbox {
         if let Some(why) = self.must_stop() {
             return Poll::Ready(Taken::Stop(why));
         }
-        commands.append(&mut self.commands);
+        if !self.commands.is_empty() {
+            commands.append(&mut self.commands);
+        }
         self.queue.take(batch.chunks(), if self.conflate { 1 } else { TAKE });
         if !batch.is_empty() || !commands.is_empty() {
             return Poll::Ready(Taken::Some);
@@ -210,6 +229,7 @@ impl Outbox {
     /// Closes, or closes faster. Returns the driver, if it sleeps.
     pub(crate) fn close(&mut self, closing: Closing) -> Option<Waker> {
         self.closing = self.closing.max(closing);
+        self.bell.ring();
         self.blocked.take().or_else(|| self.driver.take())
     }
 
@@ -217,6 +237,7 @@ impl Outbox {
     pub(crate) fn stop(&mut self, why: Disconnect) -> Option<Waker> {
         self.discard = true;
         self.stop = Some(why);
+        self.bell.ring();
         self.blocked.take().or_else(|| self.driver.take())
     }
 }

@@ -16,8 +16,9 @@ use crate::pool::{Buffer, CHUNK, Pool};
 use crate::zmtp::frame::{self, Header};
 
 /// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
-/// what it says. Each grows by opening the next, never by moving.
-const CHUNK_STARTS: [usize; 2] = [2 * 1024, 16 * 1024];
+/// what it says, and the first is still of a size that glibc's allocator has at hand. Each grows by opening the
+/// next, never by moving.
+const CHUNK_STARTS: [usize; 2] = [1024, 16 * 1024];
 
 /// Bodies of this size travel uncopied. Below, a memcpy is cheaper than one more slice in a write and a
 /// reference count that two cores share; above, the copy would push everything else out of the cache.
@@ -305,7 +306,8 @@ impl ChunkQueue {
     /// The frames behind the first.
     #[inline(never)]
     fn pop_frames(&mut self, message: &mut Message) {
-        let mut frames = Vec::new();
+        // Nearly always two to four: an address, a delimiter, a body.
+        let mut frames = Vec::with_capacity(4);
         frames.push(std::mem::take(message.reset()));
         let mut more = true;
         while more {

@@ -105,7 +105,7 @@ impl<P: Composition> Core<P> {
             inn.pattern.ready(pipe);
         }
         let receiver = inn.receivers.first();
-        drop(inn);
+        inn.release();
         receiver.into_iter().for_each(Waker::wake);
         room
     }

@@ -16,7 +16,7 @@ use crate::event::{Dropped, Event};
 use crate::message::{Frame, Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{Batch, Closing, HighWater, Lane, Offer, PipeId, Taken};
+use crate::pipe::{Batch, Bell, Closing, HighWater, Lane, Offer, PipeId, Taken};
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
 
@@ -98,6 +98,13 @@ impl<P: Composition> Port for Core<P> {
         Ok(greeting)
     }
 
+    fn bell(&self, pipe: PipeId) -> Bell {
+        match self.lock_out().pipes.get(pipe).map(|pipe| &pipe.outlet) {
+            Some(Outlet::Wire(outbox)) => outbox.bell(),
+            _ => Bell::default(),
+        }
+    }
+
     fn poll_take(
         &self,
         pipe: PipeId,
@@ -110,10 +117,10 @@ impl<P: Composition> Port for Core<P> {
             return Poll::Ready(Taken::Stop(Disconnect::Closed));
         };
         let taken = outbox.poll_take(cx, batch, commands);
-        let resumes = outbox.resumes();
-        if resumes {
+        if outbox.resumes() {
             out.resume(pipe);
         }
+        out.release();
         taken
     }
 

@@ -97,12 +97,13 @@ impl Engine {
     /// bytes and commands are taken off; traffic is the caller's to take.
     ///
     /// `room` is how many messages may come. Without any, commands at the front are still heard; traffic, and
-    /// what is behind it, has to wait.
+    /// what is behind it, has to wait. `now` is asked only where it matters: at the end of the handshake, and
+    /// when a PING arrives.
     pub(crate) fn poll(
         &mut self,
         input: &mut BytesMut,
         room: u32,
-        now: Instant,
+        now: impl Fn() -> Instant,
     ) -> Result<Option<Event>, ProtocolError> {
         if input.len() > self.seen {
             self.heartbeat.alive();
@@ -127,6 +128,12 @@ impl Engine {
             }
         }
         &mut self.control
+    }
+
+    /// Whether [`control`](Self::control) holds anything.
+    #[inline]
+    pub(crate) fn owes(&self) -> bool {
+        !self.control.is_empty() || self.owed_ping || self.owed_pong.is_some()
     }
 
     /// Puts a command into `control`, as the peer's version spells it. Only once the engine is ready.
@@ -172,12 +179,12 @@ impl Engine {
         &mut self,
         input: &mut BytesMut,
         room: u32,
-        now: Instant,
+        now: impl Fn() -> Instant,
     ) -> Result<Option<Event>, ProtocolError> {
         if let Some(handshake) = &mut self.handshake {
             let Some(peer) = handshake.poll(input, &mut self.control)? else { return Ok(None) };
             self.version = peer.version();
-            self.heartbeat.start(&self.config.heartbeat, &peer, now);
+            self.heartbeat.start(&self.config.heartbeat, &peer, now());
             self.handshake = None;
             return Ok(Some(Event::Ready(peer)));
         }
@@ -185,7 +192,7 @@ impl Engine {
             let command = match self.scanner.scan(input, room)? {
                 Found::Nothing => return Ok(None),
                 Found::Traffic { bytes, messages } => return Ok(Some(Event::Traffic { bytes, messages })),
-                Found::Command(header) => self.command(header, input, now)?,
+                Found::Command(header) => self.command(header, input, &now)?,
                 Found::Subscription(header) => {
                     let command = Command::from_message(body(header, input));
                     input.advance(header.total());
@@ -203,7 +210,7 @@ impl Engine {
         &mut self,
         header: Header,
         input: &mut BytesMut,
-        now: Instant,
+        now: &impl Fn() -> Instant,
     ) -> Result<Option<Command>, ProtocolError> {
         let publisher = self.config.kind.takes_subscriptions();
         // Topics are copied, since they live long and must not keep the read buffer alive.
@@ -211,7 +218,7 @@ impl Engine {
             Received::Subscribe(topic) if publisher => Some(Command::Subscribe(topic.into())),
             Received::Cancel(topic) if publisher => Some(Command::Cancel(topic.into())),
             Received::Ping { ttl, context } if self.version > Version::V2_0 => {
-                self.heartbeat.announced(ttl, now);
+                self.heartbeat.announced(ttl, now());
                 self.owed_pong = Some(context.into());
                 None
             }

@@ -92,7 +92,7 @@ impl Socket<Kind> {
             Refusal::Closed | Refusal::Full | Refusal::NoPeer => RequestError::Closed,
         })?;
         let asked = asked.ok_or(RequestError::PeerLost)?;
-        let open = Open { core, asked };
+        let mut open = Open { core, asked, has_reply: false };
         let mut place = Receiving { core, ticket: None };
         poll_fn(|cx| open.poll_reply(cx, &mut place)).await
     }
@@ -102,11 +102,12 @@ impl Socket<Kind> {
 struct Open<'a> {
     core: &'a Core<Kind>,
     asked: Asked,
+    has_reply: bool,
 }
 
 impl Open<'_> {
     fn poll_reply(
-        &self,
+        &mut self,
         cx: &Context<'_>,
         place: &mut Receiving<'_, Kind>,
     ) -> Poll<Result<Message, RequestError>> {
@@ -129,7 +130,8 @@ impl Open<'_> {
                 inn.receivers.wait(&mut place.ticket, cx.waker());
             }
         }
-        drop(inn);
+        inn.release();
+        self.has_reply = reply.is_some();
         match (reply, fault) {
             (Some(reply), _) => Poll::Ready(Ok(reply)),
             (None, Some(fault)) => Poll::Ready(Err(fault)),
@@ -144,11 +146,7 @@ impl Drop for Open<'_> {
         let mut out = self.core.lock_out();
         let mut stale = None;
         if out.pattern.asked() == Some(self.asked) {
-            let mut inn = self.core.lock_in();
-            let answered = inn.pattern.expected() != Some(self.asked);
-            inn.pattern.abandon();
-            drop(inn);
-            if answered {
+            if self.has_reply || !self.core.abandon(self.asked) {
                 out.pattern.answered();
             } else {
                 stale = out.pattern.abandon();
@@ -160,7 +158,7 @@ impl Drop for Open<'_> {
         }
         let next = out.senders.first();
         out.effects.wakes.add(next);
-        drop(out);
+        out.release();
         if let Some(pipe) = stale {
             self.core.restart(pipe, Disconnect::RequestAbandoned);
         }
@@ -168,6 +166,14 @@ impl Drop for Open<'_> {
 }
 
 impl Core<Kind> {
+    /// Looks for no reply any more. Says whether one to this request was still looked for.
+    fn abandon(&self, asked: Asked) -> bool {
+        let mut inn = self.lock_in();
+        let is_open = inn.pattern.expected() == Some(asked);
+        inn.pattern.abandon();
+        is_open
+    }
+
     /// Sends a request, if it is its turn. Called under the outbound lock, so that no loss falls between the
     /// sending and the expecting.
     fn ask(&self, ask: &mut Ask, message: &mut Outgoing<'_>, view: &mut View<'_>) -> Routed {
@@ -177,18 +183,18 @@ impl Core<Kind> {
             }
             ask.abandon();
         }
-        // Nobody is woken while the outbound lock is held.
+        // Held over the sending too, so that a request takes it once; see `pipe` on the order of locks.
         let mut inn = self.lock_in();
         inn.drain();
-        view.effects.append(&mut inn.effects);
-        drop(inn);
         let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
         if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
-            let mut inn = self.lock_in();
             inn.pattern.expect(asked);
             // A request that this one replaced must hear of it.
             view.effects.wakes.add_all(inn.receivers.all());
         }
+        // Nobody is woken while the outbound lock is held.
+        view.effects.append(&mut inn.effects);
+        inn.release();
         routed
     }
 }

@@ -124,7 +124,7 @@ impl Peer {
         let futile = self.input.len() < self.engine.wants();
         loop {
             let before = self.input.len();
-            let event = self.engine.poll(&mut self.input, room, self.now)?;
+            let event = self.engine.poll(&mut self.input, room, || self.now)?;
             assert!(!futile || event.is_none(), "it wanted more than this");
             let Some(event) = event else {
                 let wants = self.engine.wants();
@@ -498,7 +498,7 @@ fn exactly_room_messages_come_at_a_time() {
     let mut pull = Peer::ready(SocketKind::Pull, "PUSH");
     pull.input.extend_from_slice(&b"\x00\x01x".repeat(10));
     pull.input.extend_from_slice(b"\x01\x01y");
-    let mut take = |room| match pull.engine.poll(&mut pull.input, room, pull.now) {
+    let mut take = |room| match pull.engine.poll(&mut pull.input, room, || pull.now) {
         Ok(Some(Event::Traffic { bytes, messages })) => {
             drop(pull.input.split_to(bytes));
             messages
