@@ -57,8 +57,8 @@
 //! # Sending with a time limit
 //!
 //! A `send` that is dropped takes its message along. To keep the message, keep it out of the future: a clone is
-//! cheap (a reference count for each frame above 23 bytes, and a small vector if there are several frames), or ask with [`try_send`](crate::Socket::try_send),
-//! which gives it back.
+//! cheap (a copy of each frame up to 512 bytes, a reference count above, and a small vector if there are several
+//! frames), or ask with [`try_send`](crate::Socket::try_send), which gives it back.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
