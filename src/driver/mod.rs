@@ -22,7 +22,7 @@ use zocket_transport::Endpoint;
 
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pipe::{Batch, Bell, HighWater, Offer, PipeId, Taken};
 use crate::sync::{Ticket, Wakes};
@@ -111,7 +111,13 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     fn leave_closing(&self, ticket: Ticket);
 
     /// Takes a message from an in-process peer. Whoever is to be woken for it is added to `wakes`.
-    fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer;
+    fn hand_over(
+        &self,
+        pipe: PipeId,
+        prefix: &[Frame],
+        message: &mut Outgoing<'_>,
+        wakes: &mut Wakes,
+    ) -> Offer;
 
     /// Whether [`hand_over`](Self::hand_over) would take a message.
     fn has_room(&self, pipe: PipeId) -> Offer;

@@ -133,18 +133,11 @@ impl Outgoing<'_> {
         }
     }
 
-    /// The message, to be kept or [put back](Self::put_back).
+    /// The message itself.
     pub(crate) fn take(&mut self) -> Message {
         match self {
             Self::Made(message) => std::mem::take(message),
             Self::Bytes(bytes) => Message::from(*bytes),
-        }
-    }
-
-    /// Nobody wanted what was taken.
-    pub(crate) fn put_back(&mut self, taken: Message) {
-        if let Self::Made(message) = self {
-            **message = taken;
         }
     }
 

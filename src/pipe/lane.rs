@@ -129,16 +129,16 @@ impl Lane {
         was_empty
     }
 
-    /// Takes a message whole, out of its place: from an in-process peer, or a notice of the socket itself. Marks are the caller's
-    /// to ask first. Returns whether the lane was empty before.
+    /// Takes a message whole, from an in-process peer. Marks are the caller's to ask first. Returns whether the
+    /// lane was empty before.
     #[inline]
-    pub(crate) fn push(&mut self, message: &mut Message) -> bool {
+    pub(crate) fn push(&mut self, message: &mut Outgoing<'_>) -> bool {
         let was_empty = self.messages() == 0;
         match &mut self.held {
-            Held::Chunks(queue) => queue.push(&[], &Outgoing::Made(message)),
+            Held::Chunks(queue) => queue.push(&[], message),
             Held::Messages { queue, bytes } => {
                 *bytes += message.byte_len();
-                queue.push_back(std::mem::take(message));
+                queue.push_back(message.take());
             }
         }
         self.keep_newest();

@@ -206,6 +206,7 @@ impl<P: Composition> Core<P> {
             view.with_room().into_iter().for_each(|pipe| pattern.resume(pipe));
             routed = route(pattern, message, &mut view);
         }
+        out.release();
         routed.into_result()
     }
 
@@ -283,10 +284,10 @@ impl<P: Composition> Core<P> {
     /// Receives what has arrived, whatever the budget. Ready with `None`: the socket is closed.
     pub(super) fn try_recv(&self, into: &mut Message) -> Poll<Option<Origin>> {
         let mut inn = self.lock_in();
-        match inn.next(into) {
-            None if !inn.closed => Poll::Pending,
-            origin => Poll::Ready(origin),
-        }
+        let origin = inn.next(into);
+        let is_over = origin.is_some() || inn.closed;
+        inn.release();
+        if is_over { Poll::Ready(origin) } else { Poll::Pending }
     }
 
     /// Receives what needs neither to wait nor to yield. `None`: it is for [`poll_recv`](Self::poll_recv).

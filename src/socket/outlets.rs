@@ -120,7 +120,7 @@ impl OutPipe {
         let Outlet::Waiting(waiting) = &mut self.outlet else { return false };
         while let Some(mut message) = waiting.messages.pop_front() {
             let bytes = message.byte_len();
-            if port.hand_over(pipe, &[], &mut message, wakes) != Offer::Taken {
+            if port.hand_over(pipe, &[], &mut (&mut message).into(), wakes) != Offer::Taken {
                 waiting.messages.push_front(message);
                 return false;
             }
@@ -225,12 +225,7 @@ impl Outlets for View<'_> {
                 self.effects.wakes.add(driver);
             }
             Outlet::Local { port, pipe } => {
-                let mut made = message.take();
-                let offer = port.hand_over(*pipe, prefix, &mut made, &mut self.effects.wakes);
-                if offer != Offer::Taken {
-                    message.put_back(made);
-                }
-                return offer;
+                return port.hand_over(*pipe, prefix, message, &mut self.effects.wakes);
             }
             Outlet::Waiting(waiting) => {
                 if self.conflate {

@@ -13,7 +13,7 @@ use super::outlets::{OutPipe, Outlet};
 use crate::driver::{Ends, Linked, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::message::{Frame, Message, Outgoing};
+use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
 use crate::pipe::{Batch, Bell, Closing, HighWater, Lane, Offer, PipeId, Taken};
@@ -214,7 +214,13 @@ impl<P: Composition> Port for Core<P> {
         self.lock_out().closers.leave(ticket);
     }
 
-    fn hand_over(&self, pipe: PipeId, prefix: &[Frame], message: &mut Message, wakes: &mut Wakes) -> Offer {
+    fn hand_over(
+        &self,
+        pipe: PipeId,
+        prefix: &[Frame],
+        message: &mut Outgoing<'_>,
+        wakes: &mut Wakes,
+    ) -> Offer {
         let mut locked = self.lock_in();
         let inn = &mut *locked;
         let Some(lane) = inn.lanes.get_mut(pipe).filter(|lane| !lane.is_orphaned()) else {
@@ -226,8 +232,14 @@ impl<P: Composition> Port for Core<P> {
         if !lane.has_room() {
             return Offer::Full;
         }
-        prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
-        if lane.push(message) {
+        let was_empty = if prefix.is_empty() {
+            lane.push(message)
+        } else {
+            let mut message = message.take();
+            prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
+            lane.push(&mut (&mut message).into())
+        };
+        if was_empty {
             inn.pattern.ready(pipe);
         }
         if !inn.receivers.is_empty() {
