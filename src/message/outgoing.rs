@@ -27,7 +27,7 @@ use super::{Frame, Message};
 ///     }
 /// }
 ///
-/// # async fn report(publisher: zocket::Pub) -> Result<(), zocket::error::SendError> {
+/// # async fn report(publisher: zocket::Pub) -> Result<(), zocket::SendError> {
 /// publisher.send(Reading { sensor: "cellar".into(), celsius: 11.5 }).await
 /// # }
 /// ```
@@ -54,6 +54,13 @@ macro_rules! owned {
 }
 
 owned!(Message, Frame, Bytes, Vec<u8>, String, Vec<Frame>);
+
+/// What an error of `send` gave back.
+impl IntoMessage for Box<Message> {
+    fn into_message(self) -> Message {
+        *self
+    }
+}
 
 impl<T: Into<Frame>, const N: usize> IntoMessage for [T; N] {
     fn into_message(self) -> Message {
@@ -130,6 +137,15 @@ impl Outgoing<'_> {
                 _ => None,
             },
             Self::Bytes(bytes) => Some(bytes),
+        }
+    }
+
+    /// Moves the message to a fresh one's place, where it stays.
+    #[inline]
+    pub(crate) fn move_to(&mut self, place: &mut Message) {
+        match self {
+            Self::Made(message) => std::mem::swap(*message, place),
+            Self::Bytes(bytes) => place.reset().copy_front(bytes, bytes.len()),
         }
     }
 

@@ -138,7 +138,10 @@ impl Lane {
             Held::Chunks(queue) => queue.push(&[], message),
             Held::Messages { queue, bytes } => {
                 *bytes += message.byte_len();
-                queue.push_back(message.take());
+                queue.push_back(Message::new());
+                if let Some(place) = queue.back_mut() {
+                    message.move_to(place);
+                }
             }
         }
         self.keep_newest();
@@ -165,9 +168,10 @@ impl Lane {
         match &mut self.held {
             Held::Chunks(queue) => queue.pop(into),
             Held::Messages { queue, bytes } => {
-                let Some(message) = queue.pop_front() else { return false };
-                *bytes -= message.byte_len();
-                *into = message;
+                let Some(front) = queue.front_mut() else { return false };
+                std::mem::swap(front, into);
+                queue.pop_front();
+                *bytes -= into.byte_len();
                 true
             }
         }
