@@ -38,6 +38,13 @@ impl Pool {
     }
 }
 
+impl Buffer {
+    /// One that belongs to no pool.
+    pub(crate) fn of_its_own(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), pool: None }
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         if self.bytes.capacity() != CHUNK {

@@ -183,8 +183,14 @@ impl ChunkQueue {
     #[cold]
     fn open<'a>(chunks: &'a mut VecDeque<Chunk>, pool: &Pool, need: usize) -> &'a mut Chunk {
         Self::drop_kept(chunks);
-        let start = CHUNK_STARTS.get(chunks.len()).copied().unwrap_or(CHUNK);
-        let head = pool.lend(start.max(need));
+        let [small, ..] = CHUNK_STARTS;
+        let head = match chunks.back() {
+            // Ended by a large frame, as this one may be again: it need not hold more than a header.
+            Some(tail) if tail.head.len() < small && !tail.body.is_empty() => {
+                Buffer::of_its_own(small.max(need))
+            }
+            _ => pool.lend(CHUNK_STARTS.get(chunks.len()).copied().unwrap_or(CHUNK).max(need)),
+        };
         chunks.push_back(Chunk { head, ..Chunk::default() });
         let last = chunks.len() - 1;
         &mut chunks[last]
@@ -409,6 +415,15 @@ mod tests {
             queue.append_copy(&ChunkQueue::encode(&Outgoing::Bytes(&vec![7; body.min(3000)])), 1);
             assert_eq!(queue.pop_message().map(|message| message.byte_len()), Some(body.min(3000)));
         }
+    }
+
+    #[test]
+    fn large_frames_that_wait_hold_little_more_than_themselves() {
+        let mut queue = ChunkQueue::default();
+        let body = Message::from(vec![7; UNCOPIED]);
+        (0..100).for_each(|_| queue.push(&[], &(&mut body.clone()).into()));
+        let heads: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();
+        assert!(heads <= 200 * 1024, "{heads} bytes for a hundred headers");
     }
 
     #[test]
