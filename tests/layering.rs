@@ -20,11 +20,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("error", &["message", "zmtp"]),
     ("options", &["message", "pipe", "zmtp", "pattern"]),
     ("event", &["message", "pipe", "zmtp", "error", "sync"]),
-    ("driver", &["message", "pipe", "zmtp", "sync", "error", "options", "event"]),
+    ("driver", &["message", "pipe", "pool", "zmtp", "sync", "error", "options", "event"]),
     ("context", &["driver", "pipe", "pool", "sync"]),
     (
         "socket",
-        &["message", "pipe", "pattern", "zmtp", "driver", "context", "sync", "error", "options", "event"],
+        &[
+            "message", "pipe", "pool", "pattern", "zmtp", "driver", "context", "sync", "error", "options",
+            "event",
+        ],
     ),
     ("guide", &[]),
 ];

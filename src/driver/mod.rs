@@ -12,6 +12,7 @@ pub(crate) mod dial;
 mod lookout;
 mod scratch;
 mod stream;
+mod sweep;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::event::Event;
 use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pipe::{Batch, Bell, HighWater, Offer, PipeId, Taken};
+use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
 
@@ -51,6 +53,9 @@ pub(crate) enum Linked {
 /// A socket as its drivers and its in-process peers see it. Every method locks briefly and returns.
 pub(crate) trait Port: Debug + Send + Sync + 'static {
     fn options(&self) -> &SocketOptions;
+
+    /// The buffers of its queues.
+    fn pool(&self) -> &Pool;
 
     /// What the protocol engine of each connection needs to know.
     fn engine_config(&self) -> Arc<Config>;

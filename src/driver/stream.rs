@@ -18,7 +18,9 @@ use tokio::time::{Instant, Sleep};
 use zocket_transport::Stream;
 
 use super::lookout::Lookout;
-use super::{Ends, Port, scratch};
+use super::scratch::{self, READ};
+use super::sweep::Sweeper;
+use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::pipe::{Batch, Bell, COPIED, PipeId, SLICES, Taken};
@@ -46,6 +48,8 @@ pub(crate) struct Connection {
     held_tail: BytesMut,
     /// What the lane takes, as far as we know: it can only be more.
     room: usize,
+    /// Bytes of a message, on the average of the last run.
+    average: usize,
     batch: Batch,
     commands: Vec<Command>,
     /// Rings when the outbox has something for us.
@@ -54,6 +58,7 @@ pub(crate) struct Connection {
     asleep: bool,
     timer: Option<Pin<Box<Sleep>>>,
     lookout: Lookout,
+    sweeper: Sweeper,
     closing: Option<Ticket>,
     ended: Option<Disconnect>,
 }
@@ -91,12 +96,14 @@ impl Connection {
             held: Vec::new(),
             held_tail: BytesMut::new(),
             room: 0,
+            average: 0,
             batch: Batch::default(),
             commands: Vec::new(),
             bell: Bell::default(),
             asleep: false,
             timer: None,
             lookout,
+            sweeper: Sweeper::default(),
             closing: None,
             ended: None,
         }
@@ -273,7 +280,7 @@ impl Connection {
             if budget == 0 {
                 return Ok(true);
             }
-            let limit = scratch::prepare(&mut self.input, self.engine.wants());
+            let limit = scratch::prepare(&mut self.input, self.engine.wants()).min(self.appetite());
             let read = {
                 let mut target = (&mut self.input).limit(limit);
                 pin!(self.wire.read_buf(&mut target)).poll(cx)
@@ -290,7 +297,24 @@ impl Connection {
                 }
             }
         }
+        // A peer whose lane is full may stay like this for long.
+        scratch::give_back(&mut self.input);
         Ok(false)
+    }
+
+    /// The most that is worth reading now. In a burst of small messages that is no more than the lane takes: the rest
+    /// would wait here in a read buffer for each of them, and may as well wait in the kernel.
+    fn appetite(&self) -> usize {
+        /// So little may stay.
+        const LEAST: usize = 512;
+        /// With what stays of the last read, the next fits into a chunk.
+        const MOST: usize = READ / 2;
+        if self.average > COPIED || !self.port.pool().is_crowded() {
+            return usize::MAX;
+        }
+        let missing = self.engine.wants().saturating_sub(self.input.len());
+        let room = self.room.saturating_mul(self.average).saturating_sub(self.input.len());
+        room.clamp(LEAST, MOST).max(missing)
     }
 
     /// Works off what has been read. False: the lane is full, and what is left must wait.
@@ -338,6 +362,7 @@ impl Connection {
     fn deliver(&mut self, bytes: usize, messages: u32) {
         let Some(pipe) = self.pipe else { return };
         let messages = messages as usize;
+        self.average = bytes / messages.max(1);
         if messages == 0 && bytes <= COPIED {
             self.held_tail.extend_from_slice(&self.input[..bytes]);
             self.input.advance(bytes);
@@ -382,6 +407,7 @@ fn now() -> std::time::Instant {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.leave_closing();
+        self.sweeper.hand_over(self.port.pool());
     }
 }
 
@@ -394,6 +420,8 @@ impl Future for Connection {
         }
         match self.drive(cx) {
             Ok(()) => {
+                let this = &mut *self;
+                this.sweeper.poll(this.port.pool(), cx);
                 if self.lookout.goes_on() {
                     cx.waker().wake_by_ref();
                 }

@@ -12,13 +12,13 @@ use bytes::{Buf, Bytes};
 
 use super::HighWater;
 use crate::message::{Frame, Message, Outgoing};
-use crate::pool::{Buffer, CHUNK, Pool};
+use crate::pool::{Buffer, CHUNK, Pool, SMALL_CHUNK, TINY_CHUNK};
 use crate::zmtp::frame::{self, Header};
 
 /// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
-/// what it says, and the first is still of a size that glibc's allocator has at hand. Each grows by opening the
-/// next, never by moving.
-const CHUNK_STARTS: [usize; 2] = [1024, 16 * 1024];
+/// what it says, and the first is of a size that allocators have at hand. Each grows by opening the next, never by
+/// moving.
+const CHUNK_STARTS: [usize; 2] = [TINY_CHUNK, SMALL_CHUNK];
 
 /// Bodies of this size travel uncopied. Below, a memcpy is cheaper than one more slice in a write and a
 /// reference count that two cores share; above, the copy would push everything else out of the cache.
@@ -211,7 +211,7 @@ impl ChunkQueue {
         if encoded.len() <= COPIED {
             self.append_copy(encoded, 1);
         } else {
-            self.append(encoded.clone(), 1);
+            self.link(Buffer::default(), encoded.clone(), 1);
         }
     }
 
@@ -228,12 +228,22 @@ impl ChunkQueue {
         self.bytes += run.len();
     }
 
-    /// Appends whole frames in which `messages` messages end; none: the message goes on in the next run.
+    /// Appends received frames in which `messages` messages end; none: the message goes on in the next run.
+    ///
+    /// They stay in the read buffer that they came in, unless many such are held and the messages are small.
     pub(crate) fn append(&mut self, run: Bytes, messages: usize) {
+        if self.pool.is_crowded() && run.len() <= (messages * COPIED).min(CHUNK) {
+            return self.append_copy(&run, messages);
+        }
+        let pin = self.pool.pin();
+        self.link(pin, run, messages);
+    }
+
+    fn link(&mut self, head: Buffer, body: Bytes, messages: usize) {
         Self::drop_kept(&mut self.chunks);
         self.messages += messages;
-        self.bytes += run.len();
-        self.chunks.push_back(Chunk { body: run, messages, continues: messages == 0, ..Chunk::default() });
+        self.bytes += body.len();
+        self.chunks.push_back(Chunk { head, body, messages, continues: messages == 0, ..Chunk::default() });
     }
 
     /// Moves chunks of up to about `limit` bytes to `taken`, whole messages only. They stay on the gauge until
@@ -424,6 +434,25 @@ mod tests {
         (0..100).for_each(|_| queue.push(&[], &(&mut body.clone()).into()));
         let heads: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();
         assert!(heads <= 200 * 1024, "{heads} bytes for a hundred headers");
+    }
+
+    #[test]
+    fn small_messages_are_copied_when_many_read_buffers_are_held() {
+        let encode = |length: usize| ChunkQueue::encode(&Outgoing::Bytes(&vec![7; length]));
+        let (small, large) = (encode(100), encode(100_000));
+        let mut queue = ChunkQueue::default();
+        let lie_there =
+            |queue: &ChunkQueue| queue.chunks.iter().filter(|chunk| !chunk.body.is_empty()).count();
+        while !queue.pool.is_crowded() {
+            queue.append(small.clone(), 1);
+        }
+        let held = lie_there(&queue);
+        queue.append(small, 1);
+        queue.append(large, 1);
+        assert_eq!(lie_there(&queue), held + 1);
+        let sizes = std::iter::from_fn(|| queue.pop_message()).map(|message| message.byte_len());
+        assert_eq!(sizes.collect::<Vec<_>>(), [vec![100; held + 1], vec![100_000]].concat());
+        assert!(!queue.pool.is_crowded());
     }
 
     #[test]

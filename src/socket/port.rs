@@ -17,12 +17,17 @@ use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
 use crate::pipe::{Batch, Bell, Closing, HighWater, Lane, Offer, PipeId, Taken};
+use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
 
 impl<P: Composition> Port for Core<P> {
     fn options(&self) -> &SocketOptions {
         &self.options
+    }
+
+    fn pool(&self) -> &Pool {
+        self.context.pool()
     }
 
     fn engine_config(&self) -> Arc<Config> {
