@@ -37,6 +37,8 @@ pub(crate) struct Ask {
     /// Which pipes lead to a REP.
     reflects: Table<bool>,
     correlate: bool,
+    /// A request may take the place of the open one.
+    relaxed: bool,
     next_id: u32,
     state: State,
 }
@@ -66,9 +68,16 @@ impl Ask {
             balance: LoadBalance::only_live(),
             reflects: Table::default(),
             correlate,
+            relaxed: false,
             next_id: fastrand::u32(..),
             state: State::Idle,
         }
+    }
+
+    /// A request that finds a peer takes the place of the open one. What may be replaced at any time needs an id to
+    /// be told from what replaced it.
+    pub(crate) fn relaxed() -> Self {
+        Self { relaxed: true, ..Self::new(true) }
     }
 
     /// The open request.
@@ -82,7 +91,7 @@ impl Ask {
         message: &mut Outgoing<'_>,
         outlets: &mut impl Outlets,
     ) -> Result<Routed, OutOfTurn> {
-        if self.state != State::Idle {
+        if self.state != State::Idle && !self.relaxed {
             return Err(OutOfTurn);
         }
         let Self { balance, reflects, correlate, next_id, .. } = self;

@@ -7,6 +7,7 @@ use super::PipeId;
 pub(crate) struct Table<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -17,13 +18,14 @@ struct Place<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new(), len: 0 }
     }
 }
 
 impl<T> Table<T> {
     /// Puts a value in a free place and names it. For the table that owns the names of a socket.
     pub(crate) fn insert(&mut self, value: T) -> PipeId {
+        self.len += 1;
         if let Some(slot) = self.free.pop()
             && let Some(place) = self.places.get_mut(slot as usize)
         {
@@ -41,12 +43,14 @@ impl<T> Table<T> {
         while self.places.len() <= id.slot() {
             self.places.push(Place { generation: 0, value: None });
         }
-        self.places[id.slot()] = Place { generation: id.generation(), value: Some(value) };
+        let place = &mut self.places[id.slot()];
+        self.len += usize::from(place.value.is_none());
+        *place = Place { generation: id.generation(), value: Some(value) };
     }
 
-    /// How many values there have been at once, at most.
-    pub(crate) fn places(&self) -> usize {
-        self.places.len()
+    /// How many values there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     #[inline]
@@ -63,6 +67,7 @@ impl<T> Table<T> {
     pub(crate) fn remove(&mut self, id: PipeId) -> Option<T> {
         let place = self.places.get_mut(id.slot()).filter(|place| place.generation == id.generation())?;
         let value = place.value.take()?;
+        self.len -= 1;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(u32::try_from(id.slot()).unwrap_or(u32::MAX));
         Some(value)
@@ -70,7 +75,10 @@ impl<T> Table<T> {
 
     /// Takes out a value that was put in with [`insert_at`](Self::insert_at).
     pub(crate) fn vacate(&mut self, id: PipeId) -> Option<T> {
-        self.places.get_mut(id.slot()).filter(|place| place.generation == id.generation())?.value.take()
+        let place = self.places.get_mut(id.slot()).filter(|place| place.generation == id.generation())?;
+        let value = place.value.take()?;
+        self.len -= 1;
+        Some(value)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PipeId, &T)> {
@@ -99,6 +107,7 @@ mod tests {
         assert_eq!(old.slot(), new.slot());
         assert_eq!((table.get(old), table.get(new)), (None, Some(&'b')));
         assert_eq!(table.remove(old), None);
+        assert_eq!(table.len(), 1);
     }
 
     #[test]
@@ -110,5 +119,7 @@ mod tests {
         other.insert_at(first, 1);
         assert_eq!(other.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((other.vacate(first), other.get(first)), (Some(1), None));
+        other.insert_at(second, 3);
+        assert_eq!(other.len(), 1);
     }
 }

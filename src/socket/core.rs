@@ -92,7 +92,7 @@ impl Budget {
 
     #[inline]
     const fn spend(&mut self, bytes: usize) {
-        self.spent += if bytes < self.least { self.least } else { bytes };
+        self.spent = self.spent.saturating_add(if bytes < self.least { self.least } else { bytes });
     }
 
     /// Whether it is time to yield.
@@ -378,7 +378,7 @@ impl<I> Owing for In<I> {
 
 impl<O: Outbound> Out<O> {
     fn renew_budget(&mut self) {
-        self.budget.renew(self.pipes.places());
+        self.budget.renew(self.pipes.len());
     }
 
     /// The pattern, and the pipes as it sees them.
@@ -396,7 +396,7 @@ impl<O: Outbound> Out<O> {
 
 impl<I: Inbound> In<I> {
     fn renew_budget(&mut self) {
-        self.budget.renew(self.lanes.places());
+        self.budget.renew(self.lanes.len());
     }
 
     /// Moves the next message, in the pattern's order, to `into`.

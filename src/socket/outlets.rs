@@ -246,7 +246,12 @@ impl Outlets for View<'_> {
         match to {
             // One peer: no need to encode it apart.
             &[only] if self.room(only) == Offer::Taken => {
-                self.offer(only, &[], &mut (&mut message.to_message()).into());
+                match message {
+                    Outgoing::Bytes(bytes) => self.offer(only, &[], &mut Outgoing::Bytes(bytes)),
+                    Outgoing::Made(message) => {
+                        self.offer(only, &[], &mut Outgoing::Made(&mut Message::clone(message)))
+                    }
+                };
             }
             several => several.iter().for_each(|pipe| self.copy_to(*pipe, message, &mut encoded)),
         }

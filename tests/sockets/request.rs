@@ -389,3 +389,24 @@ async fn the_connection_of_a_given_up_request_says_why_it_ended() {
     assert_eq!(story, "a request was given up");
     ready(&mut events).await;
 }
+
+#[tokio::test]
+async fn a_relaxed_request_that_finds_nobody_leaves_the_open_one_its_reply() {
+    for scheme in SCHEMES {
+        let (req, router) = (Req::builder().relaxed(true).build(), Router::new());
+        let mut events = req.monitor();
+        let _place = meet(&req, &router, (scheme, Order::BindFirst)).await;
+        let mut first = Box::pin(req.request("first"));
+        assert!(futures::poll!(&mut first).is_pending());
+        let mut reply = soon(router.recv()).await.unwrap().into_frames();
+        reply.pop();
+        router.send(reply.into_iter().chain(["reply".into()]).collect::<zocket::Message>()).await.unwrap();
+        soon(router.close()).await;
+        soon(disconnected(&mut events)).await;
+        {
+            let mut second = Box::pin(req.request("second"));
+            assert!(futures::poll!(&mut second).is_pending(), "there is no peer");
+        }
+        assert_eq!(soon(first).await.unwrap(), "reply", "{scheme:?}");
+    }
+}

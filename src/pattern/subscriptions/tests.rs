@@ -40,6 +40,20 @@ fn a_pipe_is_matched_once_however_many_of_its_prefixes_match() {
 }
 
 #[test]
+fn topics_that_come_and_go_do_not_fill_the_filter() {
+    let mut subscriptions = Subscriptions::default();
+    (0..1000).for_each(|n| drop(subscriptions.add(format!("{n} stays").as_bytes(), pipe(0))));
+    let admitted = subscriptions.trie.admitted();
+    for n in 0..50_000 {
+        let topic = format!("{n}{}", "x".repeat(n % 17));
+        subscriptions.add(topic.as_bytes(), pipe(1));
+        subscriptions.remove(topic.as_bytes(), pipe(1));
+    }
+    assert!(subscriptions.trie.admitted() < 3 * admitted, "{} of {admitted}", subscriptions.trie.admitted());
+    assert_eq!(matching(&mut subscriptions, b"999 stays"), [0]);
+}
+
+#[test]
 fn one_pipe_subscribing_twice_is_one_subscription() {
     let mut subscriptions = Subscriptions::default();
     assert_eq!(subscriptions.add(b"a", pipe(0)), Added { first: true, new: true });

@@ -18,6 +18,9 @@ use super::tail::{Tail, Window};
 
 const ROOT: u32 = 0;
 
+/// The parent of a node that is out of use.
+const NOBODY: u32 = u32::MAX;
+
 #[derive(Debug)]
 pub(super) struct Trie {
     key: [u64; 2],
@@ -28,6 +31,8 @@ pub(super) struct Trie {
     edges: Index,
     /// By parent and start of the tail, a bit for each length. More bits may be set than there are tails.
     filter: Vec<u32>,
+    /// How many nodes were removed since the filter was made: at most so many of its bits are for nobody.
+    stale: usize,
     /// How many tails have each length.
     lengths: [u32; Tail::LONGEST + 1],
     /// The same as bits: those of which there are any.
@@ -64,6 +69,7 @@ impl Default for Trie {
             free: Vec::new(),
             edges: Index::default(),
             filter: vec![0; 64],
+            stale: 0,
             lengths: [0; Tail::LONGEST + 1],
             present: 0,
             prefixes: 0,
@@ -148,6 +154,8 @@ impl Trie {
             let Node { tail, parent, .. } = *self.node(node);
             self.edges.remove(self.tag(parent, &tail), |other| other == node);
             self.free.push(node);
+            self.node_mut(node).parent = NOBODY;
+            self.stale += 1;
             self.lengths[tail.len()] -= 1;
             self.present ^= u32::from(self.lengths[tail.len()] == 0) << tail.len();
             self.node_mut(parent).below -= 1;
@@ -207,12 +215,15 @@ impl Trie {
         self.filter[place] |= 1 << tail.len();
     }
 
-    /// Makes the filter twice as long, without the bits of tails that are gone. Every node must be in use.
-    fn refilter(&mut self) {
-        self.filter = vec![0; self.filter.len() * 2];
+    /// Makes the filter anew, without the bits of tails that are gone.
+    fn refilter(&mut self, len: usize) {
+        self.filter = vec![0; len];
+        self.stale = 0;
         for number in 1..self.nodes.len() {
             let Node { tail, parent, .. } = self.nodes[number];
-            self.admit(parent, &tail);
+            if parent != NOBODY {
+                self.admit(parent, &tail);
+            }
         }
     }
 
@@ -234,8 +245,11 @@ impl Trie {
         self.lengths[tail.len()] += 1;
         self.present |= 1 << tail.len();
         self.admit(parent, &tail);
-        if self.nodes.len() > self.filter.len() * 2 {
-            self.refilter();
+        let len = self.filter.len();
+        if self.nodes.len() > len * 2 {
+            self.refilter(len * 2);
+        } else if self.stale > len {
+            self.refilter(len);
         }
         self.node_mut(parent).below += 1;
         number
@@ -248,6 +262,12 @@ impl Trie {
 
     fn node_mut(&mut self, number: u32) -> &mut Node {
         &mut self.nodes[number as usize]
+    }
+
+    /// How many bits of the filter are set.
+    #[cfg(test)]
+    pub(super) fn admitted(&self) -> u32 {
+        self.filter.iter().map(|lengths| lengths.count_ones()).sum()
     }
 
     /// How many nodes there is memory for.

@@ -26,8 +26,8 @@ impl Composition for Kind {
     const ONE_SESSION: bool = true;
 
     fn compose(options: &SocketOptions) -> (Ask, Answer) {
-        // What may be replaced at any time needs an id to be told from what replaced it.
-        (Ask::new(options.correlate || options.relaxed), Answer::new())
+        let ask = if options.relaxed { Ask::relaxed() } else { Ask::new(options.correlate) };
+        (ask, Answer::new())
     }
 }
 
@@ -177,17 +177,12 @@ impl Core<Kind> {
     /// Sends a request, if it is its turn. Called under the outbound lock, so that no loss falls between the
     /// sending and the expecting.
     fn ask(&self, ask: &mut Ask, message: &mut Outgoing<'_>, view: &mut View<'_>) -> Routed {
-        if ask.asked().is_some() {
-            if !self.options.relaxed {
-                return Routed::Blocked;
-            }
-            ask.abandon();
-        }
         // Held over the sending too, so that a request takes it once; see `pipe` on the order of locks.
         let mut inn = self.lock_in();
-        inn.drain();
         let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
         if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
+            // The reply cannot have come yet: that takes this lock.
+            inn.drain();
             inn.pattern.expect(asked);
             // A request that this one replaced must hear of it.
             view.effects.wakes.add_all(inn.receivers.all());
