@@ -11,6 +11,7 @@ use std::time::Duration;
 use zocket_transport::{Endpoint, EndpointError};
 
 use crate::message::{Frame, Message};
+use crate::zmtp::MAX_PREFIX;
 pub use crate::zmtp::ProtocolError;
 
 /// Why [`bind`](crate::Socket::bind) failed.
@@ -180,12 +181,25 @@ pub enum SubscribeError {
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
+    /// The prefix is longer than 64 KiB: publishers would not take it.
+    #[error("the prefix has {len} bytes, the limit is 65536")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+    },
     /// The peer to be subscribed is gone.
     #[error("no such peer")]
     NoPeer,
     /// [`unsubscribe`](crate::Sub::unsubscribe) of a prefix that is not subscribed to.
     #[error("not subscribed to that prefix")]
     NotSubscribed,
+}
+
+impl SubscribeError {
+    /// The prefix, unless it is too long.
+    pub(crate) const fn check(prefix: &[u8]) -> Result<&[u8], Self> {
+        if prefix.len() > MAX_PREFIX { Err(Self::TooLong { len: prefix.len() }) } else { Ok(prefix) }
+    }
 }
 
 /// Why a connection ended or was not made.

@@ -121,8 +121,6 @@ impl Connection {
             Poll::Ready(())
         })
         .await;
-        // From now on it may be another task that drives us, with a waker of its own.
-        self.asleep = false;
     }
 
     /// What is left when the connection has ended.

@@ -74,7 +74,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Once in 500 calls or 512 KiB a `send` or `recv` that could go on yields to the other tasks first. So a future
+//! Once in 512 calls or 256 KiB (four times as many calls with several peers) a `send` or `recv` that could go on yields to the other tasks first. So a future
 //! polled once and dropped (`now_or_never`) may say "not yet" where there was room. Use `try_send` and
 //! [`try_recv`](crate::Socket::try_recv) for that: they never yield.
 //!

@@ -90,7 +90,8 @@
 //! ```
 //!
 //! Nothing is taken under inbound but by a REQ, which holds its own while a request goes to an in-process peer; and
-//! nobody is woken, and nothing reported, under either: what a critical section
+//! nobody is woken, and nothing reported, under either (but for a subscription between sockets of one process, which
+//! wakes the publisher's side under the subscriber's lock): what a critical section
 //! owes others is collected in what the lock guards and let go after unlocking. The pool of chunks has a lock of its
 //! own, which is taken last of all and twice a chunk. The list of endpoints has a lock that is never held with
 //! another. The locks are `std`'s; a critical section encodes or decodes one message and is some tens of nanoseconds

@@ -85,8 +85,8 @@
 //! | payload of a frame | what happens to it |
 //! |---|---|
 //! | up to [22 bytes](crate::Frame::INLINE) | lives inside the [`Frame`](crate::Frame): no allocation |
-//! | up to 512 bytes | an allocation of the frame's own, copied with it |
-//! | above that | [`Bytes`](bytes::Bytes): clones share it |
+//! | up to 512 bytes, unless made of [`Bytes`](bytes::Bytes) | an allocation of the frame's own, copied with it |
+//! | above that | `Bytes`: clones share it |
 //! | sending a `&[u8]` or `&str`, below 8 KiB | no frame is made: encoded from where it is |
 //! | sending, below 8 KiB | copied once, into the chunk that the kernel reads |
 //! | sending, from 8 KiB | not copied: the kernel reads your [`Bytes`](bytes::Bytes) |
@@ -102,8 +102,8 @@
 //!
 //! # Budgets
 //!
-//! A `send` or `recv` that never has to wait yields once in 500 calls or 256 KiB; a connection's task yields after
-//! reading 512 KiB. Neither can be set: they keep what is under way in the cache, and the other tasks alive.
+//! A `send` or `recv` that never has to wait yields once in 512 calls or 256 KiB, with four peers or more in 2048 calls;
+//! a connection's task yields after reading 512 KiB. Neither can be set: they keep what is under way in the cache, and the other tasks alive.
 //!
 //! # Latency
 //!

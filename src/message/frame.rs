@@ -79,7 +79,7 @@ impl Frame {
         }
     }
 
-    /// The shared payload, if the frame is long enough to have one.
+    /// The payload, if it is shared.
     pub(crate) fn as_shared(&self) -> Option<&Bytes> {
         match &self.0 {
             Repr::Own(_) => None,

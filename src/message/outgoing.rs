@@ -9,7 +9,8 @@ use super::{Frame, Message};
 
 /// What can be sent: whatever becomes a [`Message`].
 ///
-/// Text, bytes, frames, messages, arrays of what becomes a frame, and types of yours that implement it.
+/// Text, bytes, frames, messages, arrays of what becomes a frame, and types of yours that implement it. (`From` for
+/// `Message` alone does not make a type one.)
 ///
 /// # Examples
 ///
@@ -35,8 +36,8 @@ pub trait IntoMessage {
     /// The message.
     fn into_message(self) -> Message;
 
-    /// The bytes of the only frame, where making the message would copy them: they are then encoded from where
-    /// they are.
+    /// The bytes of the only frame that [`into_message`](Self::into_message) would make, where making it would copy
+    /// them: below 8 KiB they are then mostly encoded from where they are.
     #[inline]
     fn as_bytes(&self) -> Option<&[u8]> {
         None

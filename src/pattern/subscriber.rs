@@ -16,7 +16,7 @@ use super::subscriptions::{Removed, Subscriptions};
 use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::PipeId;
-use crate::zmtp::{Command, PeerInfo};
+use crate::zmtp::{Command, MAX_PREFIX, PeerInfo};
 
 /// Prefixes, each as often as it was subscribed to.
 #[derive(Debug, Default)]
@@ -135,9 +135,11 @@ impl Outbound for Subscriber {
         commands
     }
 
-    /// XSUB: a single frame that starts with 1 or 0 subscribes or cancels; all else goes to every publisher.
+    /// XSUB: a single frame that starts with 1 or 0 subscribes or cancels; all else goes to every publisher. No
+    /// publisher takes a prefix that is too long.
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         match message.only() {
+            Some([0 | 1, topic @ ..]) if topic.len() > MAX_PREFIX => return Routed::Unroutable,
             Some([1, topic @ ..]) => self.subscribe(&Frame::from(topic), outlets),
             Some([0, topic @ ..]) => {
                 self.unsubscribe(&Frame::from(topic), outlets);

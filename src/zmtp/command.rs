@@ -27,11 +27,22 @@ pub(crate) enum Command {
 /// The most bytes of a PING's context that come back in the PONG (RFC 37 allows no more to be sent).
 pub(crate) const MAX_CONTEXT: usize = 16;
 
+/// The longest prefix that may be subscribed to, in bytes. Each step of a prefix is work and memory for the publisher
+/// under a lock that all its peers share; 64 KiB is a millisecond, and longer than any topic.
+pub(crate) const MAX_PREFIX: usize = 64 * 1024;
+
 /// The longest TTL we announce. The field would hold 6553 s, but libzmq up to 4.3.5 computes milliseconds in
 /// 16 bits and takes anything above 65.5 s for a much shorter time.
 const MAX_TTL: Duration = Duration::from_secs(65);
 
 impl Command {
+    /// The prefix that is subscribed to, or not any more.
+    pub(crate) const fn prefix(&self) -> &Frame {
+        match self {
+            Self::Subscribe(prefix) | Self::Cancel(prefix) => prefix,
+        }
+    }
+
     /// Reads a message that is a subscription in the old form.
     pub(crate) fn from_message(body: &[u8]) -> Option<Self> {
         match body {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 
 use super::Version;
-use super::command::{Command, Received, put_ping, put_pong};
+use super::command::{Command, MAX_PREFIX, Received, put_ping, put_pong};
 use super::error::ProtocolError;
 use super::frame::Header;
 use super::handshake::Handshake;
@@ -200,6 +200,10 @@ impl Engine {
                 }
             };
             if let Some(command) = command {
+                let len = command.prefix().len();
+                if len > MAX_PREFIX {
+                    return Err(ProtocolError::PrefixTooLong { limit: MAX_PREFIX, len });
+                }
                 return Ok(Some(Event::Command(command)));
             }
         }

@@ -85,6 +85,14 @@ pub enum ProtocolError {
         /// The length in the frame's header.
         claimed: u64,
     },
+    /// The prefix of a subscription is longer than we take.
+    #[error("the peer sent a subscription of {len} bytes, the limit is {limit}")]
+    PrefixTooLong {
+        /// The most bytes of a prefix.
+        limit: usize,
+        /// Its length.
+        len: usize,
+    },
     /// The frames of one message are together larger than we take.
     #[error("the peer sent a message of more than {limit} bytes")]
     MessageTooLarge {

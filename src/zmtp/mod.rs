@@ -30,7 +30,7 @@ pub(crate) mod metadata;
 pub(crate) mod peers;
 mod scan;
 
-pub(crate) use command::Command;
+pub(crate) use command::{Command, MAX_PREFIX};
 pub(crate) use engine::{Config, Engine, Event};
 pub use error::ProtocolError;
 pub(crate) use heartbeat::HeartbeatConfig;

@@ -88,6 +88,7 @@ async fn subscriptions_count_and_the_last_cancellation_ends_them() {
         publisher.send("z").await.unwrap();
         assert_eq!(soon(sub.recv()).await.unwrap(), "z", "{way:?}");
         assert_eq!(sub.unsubscribe("a"), Err(SubscribeError::NotSubscribed));
+        assert_eq!(sub.subscribe(vec![7; 65_537]), Err(SubscribeError::TooLong { len: 65_537 }));
     }
 }
 

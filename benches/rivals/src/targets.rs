@@ -123,6 +123,11 @@ impl Target {
     }
 
     fn judge(&self, row: &Row) -> Verdict {
+        // Held against the rivals that were left, it would pass too easily.
+        let lacks_rivals = matches!(self.than, Rival | Best) && !row.failed.is_empty();
+        if lacks_rivals || row.is_noisy() {
+            return Verdict::Unclear;
+        }
         let of =
             |than: Than, bound: Bound| than.value(self.metric, row).map(|value| (value, bound.holds(value)));
         let first = of(self.than, self.bound);
@@ -199,6 +204,8 @@ impl fmt::Display for Bound {
 enum Verdict {
     Pass(f64, Than),
     Fail(f64, Than),
+    /// The pairs disagree, or a rival failed.
+    Unclear,
     NotMeasured,
 }
 
@@ -217,10 +224,10 @@ impl Targets {
         }
     }
 
-    /// Whether something was measured, and all that was holds.
+    /// Whether something was measured, and all that was holds beyond doubt.
     pub(crate) fn hold(&self) -> bool {
         let mut verdicts = self.0.iter().map(|(_, verdict)| verdict);
-        let failed = verdicts.clone().any(|verdict| matches!(verdict, Verdict::Fail(..)));
+        let failed = verdicts.clone().any(|verdict| matches!(verdict, Verdict::Fail(..) | Verdict::Unclear));
         !failed && verdicts.any(|verdict| matches!(verdict, Verdict::Pass(..)))
     }
 }
@@ -236,6 +243,7 @@ impl fmt::Display for Targets {
             match verdict {
                 Verdict::Pass(value, than) => writeln!(f, ": {value:.2} {}: pass", than.words(*metric))?,
                 Verdict::Fail(value, than) => writeln!(f, ": {value:.2} {}: FAIL", than.words(*metric))?,
+                Verdict::Unclear => writeln!(f, ": unclear, as the pairs disagree or a rival failed")?,
                 Verdict::NotMeasured => writeln!(f, ": not measured")?,
             }
         }
@@ -289,6 +297,19 @@ mod tests {
             (BARE, "mt", p50, &[7.0]),
         ];
         assert_eq!(verdict(&target, &figures), Verdict::Fail(3.0, AboveBare));
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_pairs_that_disagree_or_without_a_rival_that_failed() {
+        let rate = Metric::Rate;
+        let target = Target::new("push_pull/tcp/64", rate, Libzmq, AtLeast(2.0));
+        let figures = [(OURS, "ct", rate, &[4.0, 9.0, 9.0][..]), (LIBZMQ, "default", rate, &[1.0, 1.0, 1.0])];
+        assert_eq!(verdict(&target, &figures), Verdict::Unclear);
+        let best = Target::new("router/tcp/64x64", rate, Best, AtLeast(1.7));
+        let mut row = row(&best.cell, &[(OURS, "ct", rate, &[4.0]), (LIBZMQ, "default", rate, &[1.0])]);
+        assert_eq!(best.judge(&row), Verdict::Pass(4.0, Best));
+        row.failed.push("a rival lost messages".into());
+        assert_eq!(best.judge(&row), Verdict::Unclear);
     }
 
     #[test]

@@ -54,9 +54,9 @@ impl Socket<Kind> {
     ///
     /// # Errors
     ///
-    /// The socket is closed.
+    /// The prefix is longer than 64 KiB, or the socket is closed.
     pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let prefix = Frame::from(prefix.as_ref());
+        let prefix = Frame::from(SubscribeError::check(prefix.as_ref())?);
         // The filter first: what a publisher sends because of this must find it in place.
         self.core.with_inbound(|filter| filter.subscribe(&prefix));
         self.core

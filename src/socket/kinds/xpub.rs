@@ -64,9 +64,10 @@ impl Socket<Kind> {
     ///
     /// # Errors
     ///
-    /// The peer is gone.
+    /// The prefix is longer than 64 KiB, or the peer is gone.
     pub fn subscribe(&self, peer: PipeId, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let done = self.core.with_outbound(|publisher| publisher.subscribe(peer, prefix.as_ref()));
+        let prefix = SubscribeError::check(prefix.as_ref())?;
+        let done = self.core.with_outbound(|publisher| publisher.subscribe(peer, prefix));
         if done { Ok(()) } else { Err(SubscribeError::NoPeer) }
     }
 

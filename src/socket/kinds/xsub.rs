@@ -28,8 +28,9 @@ impl Sends for Kind {}
 impl Receives for Kind {}
 
 /// A [`Sub`](crate::Sub) for proxies: what [`XPub`](crate::XPub) received can be sent here as it is. A message of
-/// one frame that starts with the byte 1 subscribes to the rest of it, one that starts with 0 cancels; every
-/// other message goes to all publishers, where an `XPub` receives it. What arrives is not filtered again.
+/// one frame that starts with the byte 1 subscribes to the rest of it, one that starts with 0 cancels (more than
+/// 64 KiB are [`Unroutable`](crate::SendError::Unroutable)); every other message goes to all publishers, where an
+/// `XPub` receives it. What arrives is not filtered again.
 ///
 /// # Examples
 ///
@@ -54,9 +55,9 @@ impl Socket<Kind> {
     ///
     /// # Errors
     ///
-    /// The socket is closed.
+    /// The prefix is longer than 64 KiB, or the socket is closed.
     pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let prefix = Frame::from(prefix.as_ref());
+        let prefix = Frame::from(SubscribeError::check(prefix.as_ref())?);
         self.core
             .with_open_outbound(|subscriber, view| subscriber.subscribe(&prefix, view))
             .ok_or(SubscribeError::Closed)

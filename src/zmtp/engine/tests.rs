@@ -219,6 +219,20 @@ fn req_and_rep_exchange_libzmqs_bytes_and_the_zocket_property() {
 }
 
 #[test]
+fn a_prefix_of_more_than_64_kib_ends_the_connection() {
+    for version in [Version::V3_1, Version::V3_0] {
+        for (len, is_taken) in [(MAX_PREFIX, true), (MAX_PREFIX + 1, false)] {
+            let mut publisher = Peer::ready(SocketKind::Pub, "SUB");
+            let mut bytes = BytesMut::new();
+            Command::Subscribe(vec![7; len].into()).put(&mut bytes, version);
+            let outcome = publisher.feed(&bytes);
+            assert_eq!(outcome.is_ok(), is_taken, "{version:?}, {len} bytes: {outcome:?}");
+            assert_eq!(publisher.commands.len(), usize::from(is_taken));
+        }
+    }
+}
+
+#[test]
 fn a_publisher_hears_libzmqs_subscriptions() {
     let mut publisher = Peer::new(SocketKind::Pub);
     // Pipelined in one segment, which libzmq accepts too.

@@ -253,10 +253,12 @@ async fn pull_many<S: Sock>(job: &Job) -> Outcome<Report> {
 }
 
 async fn push_many<S: Sock>(job: &Job) -> Outcome<Report> {
-    let mut pushes = Vec::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..job.cell.peers {
-        pushes.push(connected::<S>(job, Kind::Push).await?);
+        let job = job.clone();
+        tasks.spawn(async move { connected::<S>(&job, Kind::Push).await });
     }
+    let mut pushes = all(tasks).await?;
     job.told().await;
     if job.cell.pattern == Pattern::Idle {
         let idle = Idle::start();

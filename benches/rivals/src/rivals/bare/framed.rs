@@ -10,6 +10,8 @@ use crate::load::{Load, Report, Tally};
 const BATCH: usize = 64 * 1024;
 /// Bytes of a read, at most. A frame that is larger is read into its own memory.
 const READ: usize = 128 * 1024;
+/// The same behind a large frame: what is read of the next one has to be copied.
+const GLANCE: usize = 4 * 1024;
 /// The flag of a frame whose length takes eight bytes rather than one.
 const LONG: u8 = 2;
 
@@ -45,8 +47,15 @@ fn put(payload: &[u8], batch: &mut Vec<u8>) {
 }
 
 pub(super) async fn receive<S: AsyncRead + Unpin>(mut tally: Tally, stream: S) -> Outcome<Report> {
-    let mut frames =
-        Frames { stream, buffer: vec![0; READ], start: 0, end: 0, body: Vec::new(), is_whole: false };
+    let mut frames = Frames {
+        stream,
+        buffer: vec![0; READ],
+        start: 0,
+        end: 0,
+        most: READ,
+        body: Vec::new(),
+        is_whole: false,
+    };
     loop {
         while let Some(body) = frames.next()? {
             if let Some(report) = tally.take(body)? {
@@ -63,6 +72,8 @@ struct Frames<S> {
     /// Where the bytes lie that were read and not cut yet.
     start: usize,
     end: usize,
+    /// What is read at once.
+    most: usize,
     /// The payload that was cut last.
     body: Vec<u8>,
     /// Whether `body` was read without the buffer, and has not been handed out.
@@ -108,12 +119,13 @@ impl<S: AsyncRead + Unpin> Frames<S> {
             self.body.resize(len, 0);
             self.body[..part.len()].copy_from_slice(part);
             self.stream.read_exact(&mut self.body[part.len()..]).await?;
-            (self.start, self.end, self.is_whole) = (0, 0, true);
+            (self.start, self.end, self.is_whole, self.most) = (0, 0, true, GLANCE);
             return Ok(());
         }
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        match self.stream.read(&mut self.buffer[self.end..]).await? {
+        let most = std::mem::replace(&mut self.most, READ).max(self.end + 1).min(READ);
+        match self.stream.read(&mut self.buffer[self.end..most]).await? {
             0 => Err("the stream ended before the run".into()),
             read => {
                 self.end += read;
@@ -138,6 +150,7 @@ mod tests {
             buffer: vec![0; READ],
             start: 0,
             end: 0,
+            most: READ,
             body: Vec::new(),
             is_whole: false,
         };
