@@ -23,7 +23,7 @@ use super::sweep::Sweeper;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::pipe::{Batch, Bell, COPIED, PipeId, SLICES, Taken};
+use crate::pipe::{Batch, Bell, CHEAP, COPIED, PipeId, SLICES, Taken};
 use crate::sync::Ticket;
 use crate::zmtp::{self, Command, Engine, PeerInfo};
 
@@ -307,7 +307,7 @@ impl Connection {
         const LEAST: usize = 512;
         /// With what stays of the last read, the next fits into a chunk.
         const MOST: usize = READ / 2;
-        if self.average > COPIED || !self.port.pool().is_crowded() {
+        if self.average > CHEAP || !self.port.pool().is_crowded() {
             return usize::MAX;
         }
         let missing = self.engine.wants().saturating_sub(self.input.len());

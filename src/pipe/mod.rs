@@ -35,7 +35,7 @@ pub use id::PipeId;
 pub(crate) use lane::Lane;
 pub use mark::HighWater;
 pub(crate) use outbox::{Closing, Outbox, Taken};
-pub(crate) use queue::{COPIED, Chunk, ChunkQueue, UNCOPIED};
+pub(crate) use queue::{CHEAP, COPIED, Chunk, ChunkQueue, UNCOPIED};
 pub(crate) use table::Table;
 
 /// What became of a message offered to one pipe.
