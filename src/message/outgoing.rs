@@ -158,11 +158,11 @@ impl Outgoing<'_> {
         }
     }
 
-    /// A copy of the message.
-    pub(crate) fn to_message(&self) -> Message {
+    /// Runs `work` on a copy.
+    pub(crate) fn with_copy<R>(&self, work: impl FnOnce(&mut Outgoing<'_>) -> R) -> R {
         match self {
-            Self::Made(message) => Message::clone(message),
-            Self::Bytes(bytes) => Message::from(*bytes),
+            Self::Made(message) => work(&mut Outgoing::Made(&mut Message::clone(message))),
+            Self::Bytes(bytes) => work(&mut Outgoing::Bytes(bytes)),
         }
     }
 }

@@ -196,7 +196,7 @@ impl View<'_> {
                 self.wake(driver);
             }
             _ => {
-                self.offer(to, &[], &mut (&mut message.to_message()).into());
+                message.with_copy(|copy| self.offer(to, &[], copy));
             }
         }
     }
@@ -246,12 +246,7 @@ impl Outlets for View<'_> {
         match to {
             // One peer: no need to encode it apart.
             &[only] if self.room(only) == Offer::Taken => {
-                match message {
-                    Outgoing::Bytes(bytes) => self.offer(only, &[], &mut Outgoing::Bytes(bytes)),
-                    Outgoing::Made(message) => {
-                        self.offer(only, &[], &mut Outgoing::Made(&mut Message::clone(message)))
-                    }
-                };
+                message.with_copy(|copy| self.offer(only, &[], copy));
             }
             several => several.iter().for_each(|pipe| self.copy_to(*pipe, message, &mut encoded)),
         }

@@ -47,15 +47,7 @@ fn put(payload: &[u8], batch: &mut Vec<u8>) {
 }
 
 pub(super) async fn receive<S: AsyncRead + Unpin>(mut tally: Tally, stream: S) -> Outcome<Report> {
-    let mut frames = Frames {
-        stream,
-        buffer: vec![0; READ],
-        start: 0,
-        end: 0,
-        most: READ,
-        body: Vec::new(),
-        is_whole: false,
-    };
+    let mut frames = Frames::new(stream);
     loop {
         while let Some(body) = frames.next()? {
             if let Some(report) = tally.take(body)? {
@@ -81,6 +73,11 @@ struct Frames<S> {
 }
 
 impl<S: AsyncRead + Unpin> Frames<S> {
+    fn new(stream: S) -> Self {
+        let (buffer, body) = (vec![0; READ], Vec::new());
+        Self { stream, buffer, start: 0, end: 0, most: READ, body, is_whole: false }
+    }
+
     /// The next payload, copied out of the buffer, if it is all there.
     #[inline]
     fn next(&mut self) -> Outcome<Option<&[u8]>> {
@@ -145,15 +142,7 @@ mod tests {
             [0, 1, 255, 256, 40_000, READ / 2, READ / 2 + 1, 300_000, 3].map(|len| vec![5_u8; len]);
         let mut stream = Vec::new();
         payloads.iter().for_each(|payload| put(payload, &mut stream));
-        let mut frames = Frames {
-            stream: &stream[..],
-            buffer: vec![0; READ],
-            start: 0,
-            end: 0,
-            most: READ,
-            body: Vec::new(),
-            is_whole: false,
-        };
+        let mut frames = Frames::new(&stream[..]);
         for payload in &payloads {
             loop {
                 match frames.next().unwrap() {
