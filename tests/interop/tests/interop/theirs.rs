@@ -2,11 +2,8 @@
 //!
 //! One context each, so that dropping it means libzmq is really gone: port closed, threads ended.
 
-use std::thread;
-use std::time::Duration;
-
 use bytes::Bytes;
-use interop::libzmq::{Context, Error, Event, EventKind, Flags, Kind, Opt, Socket};
+use interop::libzmq::{Context, Error, Event, EventKind, Flags, Kind, Opt, Ready, Socket};
 
 use crate::content::Frames;
 use crate::side::Side;
@@ -72,8 +69,7 @@ impl Theirs {
     pub(crate) fn until(&self, kind: EventKind) -> Event {
         until(format_args!("libzmq's {:?} to tell {kind:?}", self.socket.kind()), || {
             self.serve();
-            std::iter::from_fn(|| self.socket.next_event(Duration::ZERO).unwrap())
-                .find(|event| event.kind == kind)
+            self.socket.next_event(TICK).unwrap().filter(|event| event.kind == kind)
         })
     }
 
@@ -88,10 +84,7 @@ impl Theirs {
     pub(crate) fn until_gone(&self) {
         self.until(EventKind::Disconnected);
         if self.socket.kind() == Kind::Pair {
-            for _ in 0..20 {
-                self.serve();
-                thread::sleep(TICK);
-            }
+            self.socket.poll(Ready::IN, 20 * TICK).unwrap();
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take. Far above what is needed on a busy machine, far below a test runner's patience.
@@ -11,7 +10,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// The same in milliseconds, for libzmq's options.
 pub(crate) const DEADLINE_MS: i32 = 20_000;
 
-/// How often a condition without an event is looked at.
+/// How long one look waits for what it looks for.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// Awaits `future`, or panics naming what was awaited.
@@ -22,7 +21,8 @@ pub(crate) async fn within<T>(what: impl Display, future: impl Future<Output = T
     }
 }
 
-/// Asks `found` again and again on this thread until it has an answer, or panics naming what was awaited.
+/// Asks `found` again and again on this thread until it has an answer, or panics naming what was awaited. It waits
+/// itself, in libzmq, for at most [`TICK`].
 pub(crate) fn until<T>(what: impl Display, mut found: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -30,7 +30,6 @@ pub(crate) fn until<T>(what: impl Display, mut found: impl FnMut() -> Option<T>)
             return answer;
         }
         assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
-        thread::sleep(TICK);
     }
 }
 

@@ -5,11 +5,13 @@
 //! transcripts: see [`bytes`].
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use crate::ours::Ours;
-use crate::within::{DEADLINE, blocking, until};
+use crate::within::{DEADLINE, within};
 
 mod greeting;
 mod handshake;
@@ -60,19 +62,10 @@ struct Peer(TcpStream);
 impl Peer {
     /// Lets zocket connect to a mock.
     async fn dialled_by(ours: &Ours) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         ours.connect(&format!("tcp://{}", listener.local_addr().unwrap()));
-        let stream = blocking(move || {
-            until("zocket to connect", || match listener.accept() {
-                Ok((stream, _)) => Some(stream),
-                Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-                    None
-                }
-            })
-        })
-        .await;
+        let (stream, _) = within("zocket to connect", listener.accept()).await.unwrap();
+        let stream = stream.into_std().unwrap();
         stream.set_nonblocking(false).unwrap();
         Self::new(stream)
     }
