@@ -28,8 +28,8 @@ thread_local! {
 /// Makes room at the end of `input` for a read. `wants` is how many bytes must stand at its front before the
 /// next frame is whole, if that is known to be many. Returns the most that may be read.
 pub(crate) fn prepare(input: &mut BytesMut, wants: usize) -> usize {
-    /// The most memory given to a frame before its bytes arrive.
-    const AHEAD: usize = 1024 * 1024;
+    /// The most memory given to a frame before its bytes arrive. One of 1 MiB then never moves.
+    const AHEAD: usize = 1024 * 1024 + READ;
     if wants > READ {
         // A large frame gets a buffer of its own, which ends where the frame ends. It grows with what has
         // arrived and not with what the header claims.

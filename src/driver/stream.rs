@@ -420,8 +420,10 @@ impl Future for Connection {
             Ok(()) => {
                 let this = &mut *self;
                 this.sweeper.poll(this.port.pool(), cx);
-                if self.lookout.goes_on() {
-                    cx.waker().wake_by_ref();
+                let missing = this.engine.wants().saturating_sub(this.input.len());
+                if this.lookout.goes_on(missing) {
+                    // Wakes us when the event loop has looked at the sockets, not dozens of turns before.
+                    _ = pin!(tokio::task::yield_now()).poll(cx);
                 }
                 Poll::Pending
             }

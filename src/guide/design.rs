@@ -129,7 +129,8 @@
 //!   yields after four times as much if it has four peers or more, and serves 1.3 to 2 times as many.
 //! * **Looking a while longer after a bulk read**, 20 µs, before a connection sleeps, as `busy_poll` does when asked.
 //!   What waking a sleeping receiver costs its sender is a third of a 32 KiB message; but it gained a tenth, and took
-//!   half as much again of the receiver's time.
+//!   half as much again of the receiver's time. It stayed for frames of which more than 64 KiB are still to come, where
+//!   it costs both sides together nothing.
 //! * **A waker of its own for reads**, so that a connection woken to write need not try to read. A thirtieth of a lone
 //!   round trip's instructions, for another allocation a connection.
 //! * **Whole chunks for the headers of large frames.** Every such frame ends its chunk, so each took 64 KiB for nine
