@@ -8,6 +8,7 @@ use super::{Composition, Peer};
 use crate::message::{IntoMessage, Message, Outgoing};
 use crate::pattern::{Origin, Routed};
 use crate::pipe::UNCOPIED;
+use crate::pool::CHUNK;
 use crate::sync::Ticket;
 
 /// A sender's place in line.
@@ -52,7 +53,7 @@ impl<P: Composition> Core<P> {
         {
             return Ok(());
         }
-        let mut message = message.into_message();
+        let mut message = self.make(message);
         let mut outgoing = Outgoing::Made(&mut message);
         if self.send_now(&mut outgoing, &mut route) {
             return Ok(());
@@ -60,6 +61,14 @@ impl<P: Composition> Core<P> {
         let mut place = Sending { core: self, ticket: None };
         let sent = poll_fn(|cx| self.poll_send(cx, &mut place.ticket, &mut outgoing, &mut route)).await;
         sent.map_err(|refusal| (refusal, Box::new(message)))
+    }
+
+    /// The message, its payload in a buffer of the context's if it is to be a copy of a large one.
+    fn make(&self, message: impl IntoMessage) -> Message {
+        match message.as_bytes().filter(|bytes| bytes.len() > CHUNK) {
+            Some(bytes) => self.context.pool().copy(bytes).into(),
+            None => message.into_message(),
+        }
     }
 
     /// Sends if nothing is to be waited for. A message that was refused comes back.
@@ -72,7 +81,7 @@ impl<P: Composition> Core<P> {
             let sent = self.attempt(&mut Outgoing::Bytes(bytes), &mut route);
             return sent.map_err(|refusal| (refusal, Box::new(message.into_message())));
         }
-        let mut message = message.into_message();
+        let mut message = self.make(message);
         let sent = self.attempt(&mut Outgoing::Made(&mut message), &mut route);
         sent.map_err(|refusal| (refusal, Box::new(message)))
     }
