@@ -16,7 +16,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Incoming, Listener, Wire};
 
 use super::dial::report_end;
-use super::stream::Connection;
+use super::stream::Driven;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
@@ -86,7 +86,7 @@ impl Unfinished {
 /// A connection that is served. Ends it when dropped, since a task that makes way is dropped where it stands.
 struct Serving {
     port: Arc<dyn Port>,
-    connection: Box<Connection>,
+    connection: Driven,
     ends: Ends,
     reason: Disconnect,
 }
@@ -118,7 +118,7 @@ async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, fini
     let ends = ends(link.peer);
     port.report(Event::Accepted { endpoint: endpoint.clone(), peer: ends.peer.clone() });
     let Wire::Stream(wire) = link.wire else { return };
-    let connection = Box::new(Connection::new(wire, Arc::clone(&port), ends.clone(), None));
+    let connection = Driven::new(wire, Arc::clone(&port), ends.clone(), None);
     let mut serving = Serving { port, connection, ends, reason: Disconnect::Crowded };
     serving.connection.handshake().await;
     if finished.swap(true, Ordering::Relaxed) {
@@ -126,5 +126,5 @@ async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, fini
     }
     // From here on a task is only dropped with its runtime.
     serving.reason = Disconnect::Closed;
-    serving.reason = (&mut *serving.connection).await;
+    serving.reason = serving.connection.end().await;
 }

@@ -9,7 +9,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Link, Transport, Wire};
 
 use super::backoff::Backoff;
-use super::stream::Connection;
+use super::stream::Driven;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
@@ -68,8 +68,8 @@ async fn serve(port: &Arc<dyn Port>, pipe: PipeId, endpoint: &Endpoint, link: Li
             std::io::Error::new(std::io::ErrorKind::Unsupported, "this kind of wire is not supported");
         return (reason.into(), false);
     };
-    let mut connection = Box::new(Connection::new(wire, Arc::clone(port), ends.clone(), Some(pipe)));
-    let reason = (&mut *connection).await;
+    let connection = Driven::new(wire, Arc::clone(port), ends.clone(), Some(pipe));
+    let reason = connection.end().await;
     let remains = connection.take_remains();
     port.lost(pipe, remains.batch);
     report_end(&**port, Some(pipe), remains.was_ready, ends, reason.clone());

@@ -28,6 +28,11 @@ impl Lookout {
         Self { time, moved: false, until: None }
     }
 
+    /// Whether it looks for whatever may come.
+    pub(super) const fn is_on(&self) -> bool {
+        !self.time.is_zero()
+    }
+
     /// Bytes came or went.
     pub(super) const fn moved(&mut self) {
         self.moved = true;

@@ -1,16 +1,14 @@
 //! One connection over a byte stream: tcp, ipc, and whatever else carries ordered bytes.
 //!
 //! A future polled by hand, so that reading, writing, heartbeats and the handshake share one engine without
-//! locks or extra tasks. It resolves to the reason why the connection ended; whoever owns it takes the batch
-//! that was under way out of it.
-//!
-//! *Tried on paper and refused:* writing inside `send`. It halves a lone round trip's work but loses the
-//! batching that carries throughput (omq measured a factor of four to seven, and took it back).
+//! extra tasks. It resolves to the reason why the connection ended; whoever owns it takes the batch that was under
+//! way out of it.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -18,14 +16,15 @@ use tokio::time::{Instant, Sleep};
 use zocket_transport::Stream;
 
 use super::lookout::Lookout;
+use super::prompt::Prompt;
 use super::scratch::{self, READ};
 use super::sweep::Sweeper;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::pipe::{Batch, Bell, CHEAP, COPIED, PipeId, SLICES, Taken};
-use crate::sync::Ticket;
-use crate::zmtp::{self, Command, Engine, PeerInfo};
+use crate::sync::{Ticket, lock};
+use crate::zmtp::{self, Command, Engine, PeerInfo, SocketKind};
 
 /// How much one `poll` reads before it lets others run: bytes in flight then stay in cache. Against yielding
 /// by message count alone this doubled the throughput of 32 KiB messages.
@@ -56,6 +55,11 @@ pub(crate) struct Connection {
     bell: Bell,
     /// The outbox was empty when we last looked, and has our waker.
     asleep: bool,
+    /// One end sends a message at a time.
+    is_prompt: bool,
+    /// If so: our task's waker, and the one left in the outbox in its place.
+    prompt: Option<(Waker, Waker)>,
+    this: Weak<Mutex<Self>>,
     timer: Option<Pin<Box<Sleep>>>,
     lookout: Lookout,
     sweeper: Sweeper,
@@ -74,6 +78,36 @@ enum Phase {
     Farewell,
 }
 
+/// A connection, driven by the task that holds this. Others may write in its stead, see [`super::prompt`].
+#[derive(Debug)]
+pub(crate) struct Driven(Arc<Mutex<Connection>>);
+
+impl Driven {
+    pub(crate) fn new(wire: Box<dyn Stream>, port: Arc<dyn Port>, ends: Ends, pipe: Option<PipeId>) -> Self {
+        let connection = |this: &Weak<_>| Mutex::new(Connection::new(wire, port, ends, pipe, this.clone()));
+        Self(Arc::new_cyclic(connection))
+    }
+
+    /// Resolves when the handshake is over, one way or the other.
+    pub(crate) async fn handshake(&self) {
+        poll_fn(|cx| lock(&self.0).poll_handshake(cx)).await;
+    }
+
+    /// Resolves when the connection has ended.
+    pub(crate) async fn end(&self) -> Disconnect {
+        poll_fn(|cx| lock(&self.0).poll_end(cx)).await
+    }
+
+    /// What is left when the connection has ended.
+    pub(crate) fn take_remains(&self) -> Remains {
+        let mut connection = lock(&self.0);
+        let batch = std::mem::take(&mut connection.batch);
+        // From here on nobody writes in its stead.
+        let phase = std::mem::replace(&mut connection.phase, Phase::Farewell);
+        Remains { pipe: connection.pipe, was_ready: phase != Phase::Handshake, batch }
+    }
+}
+
 /// What is left of a connection that ended.
 pub(crate) struct Remains {
     pub(crate) pipe: Option<PipeId>,
@@ -82,7 +116,13 @@ pub(crate) struct Remains {
 }
 
 impl Connection {
-    pub(crate) fn new(wire: Box<dyn Stream>, port: Arc<dyn Port>, ends: Ends, pipe: Option<PipeId>) -> Self {
+    fn new(
+        wire: Box<dyn Stream>,
+        port: Arc<dyn Port>,
+        ends: Ends,
+        pipe: Option<PipeId>,
+        this: Weak<Mutex<Self>>,
+    ) -> Self {
         let engine = Engine::new(port.engine_config(), Instant::now().into_std());
         let lookout = Lookout::new(port.options().busy_poll);
         Self {
@@ -101,6 +141,9 @@ impl Connection {
             commands: Vec::new(),
             bell: Bell::default(),
             asleep: false,
+            is_prompt: false,
+            prompt: None,
+            this,
             timer: None,
             lookout,
             sweeper: Sweeper::default(),
@@ -109,24 +152,51 @@ impl Connection {
         }
     }
 
-    /// Resolves when the handshake is over, one way or the other. The connection then goes on as a future.
-    pub(crate) async fn handshake(&mut self) {
-        std::future::poll_fn(|cx| {
-            if let Err(why) = self.drive(cx) {
-                self.last_words(cx);
-                self.ended = Some(why);
-            } else if self.phase == Phase::Handshake {
-                return Poll::Pending;
-            }
-            Poll::Ready(())
-        })
-        .await;
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Err(why) = self.drive(cx) {
+            self.last_words(cx);
+            self.ended = Some(why);
+        } else if self.phase == Phase::Handshake {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
-    /// What is left when the connection has ended.
-    pub(crate) fn take_remains(&mut self) -> Remains {
-        let batch = std::mem::take(&mut self.batch);
-        Remains { pipe: self.pipe, was_ready: self.phase != Phase::Handshake, batch }
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        if let Some(why) = self.ended.take() {
+            return Poll::Ready(why);
+        }
+        match self.drive(cx) {
+            Ok(()) => {
+                self.sweeper.poll(self.port.pool(), cx);
+                let missing = self.engine.wants().saturating_sub(self.input.len());
+                if self.lookout.goes_on(missing) {
+                    // Wakes us when the event loop has looked at the sockets, not dozens of turns before.
+                    _ = pin!(tokio::task::yield_now()).poll(cx);
+                }
+                Poll::Pending
+            }
+            Err(why) => {
+                self.last_words(cx);
+                Poll::Ready(why)
+            }
+        }
+    }
+
+    /// Writes in the task's stead. `cx` is the task's. False: the task must be woken.
+    pub(super) fn write_now(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.phase != Phase::Traffic || self.ended.is_some() || self.lookout.is_on() {
+            return false;
+        }
+        self.ended = self.drive_write(cx).err();
+        self.phase == Phase::Traffic && self.ended.is_none()
+    }
+
+    /// Makes the waker that writes, if there is one to be and none of this task.
+    fn renew_prompt(&mut self, task: &Waker) {
+        if self.is_prompt && !self.prompt.as_ref().is_some_and(|(old, _)| old.will_wake(task)) {
+            self.prompt = Some((task.clone(), Prompt::waker(self.this.clone(), task.clone())));
+        }
     }
 
     fn leave_closing(&mut self) {
@@ -216,6 +286,9 @@ impl Connection {
                 if self.asleep && !self.bell.has_rung() {
                     return Ok(Poll::Pending);
                 }
+                self.renew_prompt(cx.waker());
+                let waker = self.prompt.as_ref().map_or_else(|| cx.waker(), |(_, prompt)| prompt);
+                let cx = &Context::from_waker(waker);
                 let taken = self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands);
                 self.asleep = taken.is_pending();
                 match taken {
@@ -391,6 +464,7 @@ impl Connection {
         let greeting = self.port.identify(pipe, &info, &self.ends)?;
         greeting.iter().for_each(|command| self.engine.send_command(command));
         self.phase = Phase::Traffic;
+        self.is_prompt = [Some(self.port.engine_config().kind), info.kind()].contains(&Some(SocketKind::Req));
         let (endpoint, peer) = (self.ends.endpoint.clone(), self.ends.peer.clone());
         self.port.report(Event::Ready { pipe, endpoint, peer, info });
         Ok(())
@@ -406,31 +480,5 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.leave_closing();
         self.sweeper.hand_over(self.port.pool());
-    }
-}
-
-impl Future for Connection {
-    type Output = Disconnect;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Disconnect> {
-        if let Some(why) = self.ended.take() {
-            return Poll::Ready(why);
-        }
-        match self.drive(cx) {
-            Ok(()) => {
-                let this = &mut *self;
-                this.sweeper.poll(this.port.pool(), cx);
-                let missing = this.engine.wants().saturating_sub(this.input.len());
-                if this.lookout.goes_on(missing) {
-                    // Wakes us when the event loop has looked at the sockets, not dozens of turns before.
-                    _ = pin!(tokio::task::yield_now()).poll(cx);
-                }
-                Poll::Pending
-            }
-            Err(why) => {
-                self.last_words(cx);
-                Poll::Ready(why)
-            }
-        }
     }
 }

@@ -410,3 +410,36 @@ async fn a_relaxed_request_that_finds_nobody_leaves_the_open_one_its_reply() {
         assert_eq!(soon(first).await.unwrap(), "reply", "{scheme:?}");
     }
 }
+
+/// Reads what is there already, with no task of the runtime in between.
+fn arrived(stream: tokio::net::TcpStream) -> Vec<u8> {
+    use std::io::Read;
+    let mut stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let mut wire = vec![0; 64];
+    let read = stream.read(&mut wire).expect("nobody has written");
+    wire.truncate(read);
+    wire
+}
+
+#[tokio::test]
+async fn whoever_asks_or_answers_writes_and_waits_for_no_task() {
+    let puppet = Puppet::new().await;
+    let req = Req::new();
+    req.connect(&puppet.endpoint).unwrap();
+    let stream = puppet.accept("REP").await;
+    soon(req.connected(&puppet.endpoint)).await.unwrap();
+    let mut asking = Box::pin(req.request("now"));
+    assert!(futures::poll!(&mut asking).is_pending());
+    assert!(arrived(stream).ends_with(b"now"));
+
+    let puppet = Puppet::new().await;
+    let rep = Rep::new();
+    rep.connect(&puppet.endpoint).unwrap();
+    let mut stream = puppet.accept("REQ").await;
+    ask(&mut stream).await;
+    let request = soon(rep.recv()).await.unwrap();
+    request.reply("here").await.unwrap();
+    assert!(arrived(stream).ends_with(b"here"));
+}
