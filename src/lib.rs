@@ -69,7 +69,7 @@ pub use error::{
     SubscribeError, TryRecvError, TrySendError,
 };
 pub use event::{Dropped, Event, Monitor};
-pub use message::{Frame, IntoMessage, Message};
+pub use message::{Frame, Group, GroupError, IntoMessage, Message};
 pub use options::{Heartbeat, Reconnect, Verbose};
 pub use pipe::{HighWater, PipeId};
 pub use socket::kinds::{Request, kind};

@@ -5,11 +5,13 @@
 //! Source: RFC 37, "Framing": a message is a sequence of frames, all but the last marked MORE.
 
 mod frame;
+mod group;
 mod outgoing;
 
 use std::fmt;
 
 pub use self::frame::Frame;
+pub use self::group::{Group, GroupError};
 pub use self::outgoing::IntoMessage;
 pub(crate) use self::outgoing::Outgoing;
 

@@ -98,7 +98,7 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     /// As [`deliver`](Self::deliver), by copy.
     fn deliver_copy(&self, pipe: PipeId, run: &[u8], messages: usize) -> usize;
 
-    /// The peer subscribed or cancelled.
+    /// The peer subscribed or cancelled, joined or left.
     fn command(&self, pipe: PipeId, command: Command);
 
     /// The link is gone and the pipe stays; `batch` is what the link had not finished.

@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use zocket_transport::{Endpoint, Purpose, Transport};
 
 use super::Choices;
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Group, Message};
 use crate::options::SocketOptions;
 use crate::pipe::ChunkQueue;
 use crate::zmtp::command::{Command, MAX_CONTEXT, Received};
@@ -15,7 +15,14 @@ use crate::zmtp::frame::Header;
 use crate::zmtp::metadata::{MAX_ROUTING_ID, Metadata, put_own};
 use crate::zmtp::{Config, Engine, Event, ProtocolError, SocketKind, Version};
 
-const KINDS: [SocketKind; 4] = [SocketKind::Pull, SocketKind::XPub, SocketKind::Router, SocketKind::Sub];
+const KINDS: [SocketKind; 6] = [
+    SocketKind::Pull,
+    SocketKind::XPub,
+    SocketKind::Router,
+    SocketKind::Sub,
+    SocketKind::Radio,
+    SocketKind::Dish,
+];
 const LIMIT: u64 = 5000;
 const FRAMES: u32 = 9;
 
@@ -115,6 +122,8 @@ fn handshake(kind: SocketKind) -> Vec<u8> {
         SocketKind::Pull => SocketKind::Push,
         SocketKind::XPub => SocketKind::Sub,
         SocketKind::Sub => SocketKind::Pub,
+        SocketKind::Radio => SocketKind::Dish,
+        SocketKind::Dish => SocketKind::Radio,
         _ => SocketKind::Dealer,
     };
     let mut wire = BytesMut::from(&b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x01NULL"[..]);
@@ -147,13 +156,25 @@ fn plainly(mut data: &[u8], kind: SocketKind) -> (Vec<Message>, bool) {
     let (mut messages, mut parts, mut bytes) = (Vec::new(), Vec::<Frame>::new(), 0);
     while let Some(header) = Header::decode(data) {
         let room = LIMIT - if header.command { 0 } else { bytes };
-        if header.body as u64 > room {
+        let misplaced = kind == SocketKind::Dish
+            && !header.command
+            && match (parts.len(), header.more) {
+                (0, true) => header.body > Group::MAX_LENGTH,
+                (frames, more) => more || frames != 1,
+            };
+        if header.body as u64 > room || misplaced {
             return (messages, true);
         }
         let Some(body) = data.get(header.head..header.total()) else { break };
         data = &data[header.total()..];
         if header.command {
-            if Received::parse(body).is_err() {
+            let broken = match Received::parse(body) {
+                Ok(Received::Join(group) | Received::Leave(group)) => {
+                    kind == SocketKind::Radio && Group::new(group).is_err()
+                }
+                other => other.is_err(),
+            };
+            if broken {
                 return (messages, true);
             }
             continue;
@@ -180,7 +201,12 @@ fn plainly(mut data: &[u8], kind: SocketKind) -> (Vec<Message>, bool) {
 pub fn command(data: &[u8]) {
     match Received::parse(data) {
         Ok(Received::Ping { context, .. }) => assert!(context.len() <= MAX_CONTEXT),
-        Ok(Received::Subscribe(topic) | Received::Cancel(topic)) => assert!(data.ends_with(topic)),
+        Ok(
+            Received::Subscribe(subject)
+            | Received::Cancel(subject)
+            | Received::Join(subject)
+            | Received::Leave(subject),
+        ) => assert!(data.ends_with(subject)),
         Ok(Received::Other) => {}
         Err(error) => assert!(!error.to_string().is_empty()),
     }
@@ -201,6 +227,13 @@ pub fn command(data: &[u8]) {
         command.put(&mut wire, Version::V3_0);
         wire.advance(Header::decode(&wire).expect("a whole header").head);
         assert_eq!(Command::from_message(&wire), Some(command));
+    }
+    let Ok(group) = Group::new(data) else { return };
+    for version in [Version::V3_1, Version::V2_0] {
+        let mut wire = BytesMut::new();
+        Command::Join(group.clone()).put(&mut wire, version);
+        wire.advance(Header::decode(&wire).expect("a whole header").head);
+        assert!(matches!(Received::parse(&wire), Ok(Received::Join(read)) if group == *read));
     }
 }
 

@@ -142,6 +142,7 @@ impl Outbound for Distribute {
         let (topic, subscribe) = match &command {
             Command::Subscribe(topic) => (topic, true),
             Command::Cancel(topic) => (topic, false),
+            Command::Join(_) | Command::Leave(_) => return None,
         };
         let tell = self.peers.get(from).is_some() && self.apply(from, topic, subscribe);
         tell.then(|| notice(topic, subscribe))

@@ -51,8 +51,8 @@ fn link(connecter: &Arc<dyn Port>, pipe: PipeId, binder: &Arc<dyn Port>, endpoin
         return false;
     };
     // Normally the binder knows the connecter before any message of it arrives. A publisher that connects must
-    // know its subscriber first: it is told the subscriptions as soon as that hears of it.
-    let publishes = ours.kind().is_some_and(SocketKind::takes_subscriptions);
+    // know its subscriber first: it is told the subscriptions, or groups, as soon as that hears of it.
+    let publishes = ours.kind().is_some_and(SocketKind::takes_commands);
     let know_connecter = || binder.identify(answer, &ours, &ends).inspect_err(|_| binder.detach(answer));
     if !publishes && let Err(reason) = know_connecter() {
         give_up(&**connecter, pipe, ends.clone(), reason);

@@ -1,8 +1,8 @@
 //! Commands: what is said between messages. A command is one frame, `namelen name data`.
 //!
-//! Patterns see [`Command`] only: SUBSCRIBE and CANCEL. PING and PONG stay inside the engine. Before ZMTP 3.1 a
+//! Patterns see [`Command`] only: SUBSCRIBE and CANCEL, JOIN and LEAVE. PING and PONG stay inside the engine. Before ZMTP 3.1 a
 //! subscription was not a command but a message whose first byte is 1 or 0; we send what the peer understands
-//! and accept both from anybody, as libzmq does.
+//! and accept both from anybody, as libzmq does. JOIN and LEAVE have no such form.
 //!
 //! After the handshake, unknown and malformed commands are dropped without a word: newer peers may know more.
 //!
@@ -15,13 +15,16 @@ use bytes::{BufMut, BytesMut};
 use super::Version;
 use super::error::ProtocolError;
 use super::frame::put_header;
-use crate::message::Frame;
+use crate::message::{Frame, Group};
 
-/// What a subscriber asks of a publisher: messages whose first frame starts with this, or no longer.
+/// What a receiver asks of a sender: messages whose first frame starts with this, or no longer; or messages to this
+/// group, or no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     Subscribe(Frame),
     Cancel(Frame),
+    Join(Group),
+    Leave(Group),
 }
 
 /// The most bytes of a PING's context that come back in the PONG (RFC 37 allows no more to be sent).
@@ -37,9 +40,10 @@ const MAX_TTL: Duration = Duration::from_secs(65);
 
 impl Command {
     /// The prefix that is subscribed to, or not any more.
-    pub(crate) const fn prefix(&self) -> &Frame {
+    pub(crate) const fn prefix(&self) -> Option<&Frame> {
         match self {
-            Self::Subscribe(prefix) | Self::Cancel(prefix) => prefix,
+            Self::Subscribe(prefix) | Self::Cancel(prefix) => Some(prefix),
+            Self::Join(_) | Self::Leave(_) => None,
         }
     }
 
@@ -55,19 +59,21 @@ impl Command {
 
     /// Writes the frame, header included, in the form that a peer of this version understands.
     pub(crate) fn put(&self, out: &mut BytesMut, version: Version) {
-        let (old, name, topic): (u8, &[u8], _) = match self {
-            Self::Subscribe(topic) => (1, b"\x09SUBSCRIBE", topic),
-            Self::Cancel(topic) => (0, b"\x06CANCEL", topic),
+        let (old, name, subject): (_, &[u8], &[u8]) = match self {
+            Self::Subscribe(topic) => (Some(1), b"\x09SUBSCRIBE", topic),
+            Self::Cancel(topic) => (Some(0), b"\x06CANCEL", topic),
+            Self::Join(group) => (None, b"\x04JOIN", group),
+            Self::Leave(group) => (None, b"\x05LEAVE", group),
         };
-        if version >= Version::V3_1 {
-            put_header(out, name.len().saturating_add(topic.len()), false, true);
-            out.put_slice(name);
-        } else {
+        if let Some(old) = old.filter(|_| version < Version::V3_1) {
             // The first byte counts: a topic of 255 bytes needs the long form (libzmq gets this wrong).
-            put_header(out, topic.len().saturating_add(1), false, false);
+            put_header(out, subject.len().saturating_add(1), false, false);
             out.put_u8(old);
+        } else {
+            put_header(out, name.len().saturating_add(subject.len()), false, true);
+            out.put_slice(name);
         }
-        out.put_slice(topic);
+        out.put_slice(subject);
     }
 }
 
@@ -76,6 +82,8 @@ impl Command {
 pub(crate) enum Received<'a> {
     Subscribe(&'a [u8]),
     Cancel(&'a [u8]),
+    Join(&'a [u8]),
+    Leave(&'a [u8]),
     /// `context` is already cut to what goes back.
     Ping {
         ttl: Duration,
@@ -92,6 +100,8 @@ impl<'a> Received<'a> {
         Ok(match (name, data) {
             (b"SUBSCRIBE", topic) => Self::Subscribe(topic),
             (b"CANCEL", topic) => Self::Cancel(topic),
+            (b"JOIN", group) => Self::Join(group),
+            (b"LEAVE", group) => Self::Leave(group),
             (b"PING", &[high, low, ref context @ ..]) => {
                 let deciseconds = u16::from_be_bytes([high, low]);
                 Self::Ping {
@@ -168,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn joins_have_libzmqs_bytes_whatever_the_version() {
+        for version in [Version::V3_1, Version::V3_0, Version::V2_0] {
+            let put = |command: &dyn Fn(Group) -> Command, group: &str| {
+                wire(|out| command(Group::new(group).unwrap()).put(out, version))
+            };
+            assert_eq!(put(&Command::Join, "A"), b"\x04\x06\x04JOINA");
+            assert_eq!(put(&Command::Leave, "A"), b"\x04\x07\x05LEAVEA");
+            let longest = put(&Command::Join, &"g".repeat(255));
+            assert_eq!(longest[..14], *b"\x06\0\0\0\0\0\0\x01\x04\x04JOIN");
+        }
+    }
+
+    #[test]
     fn a_topic_of_255_bytes_to_an_old_peer_takes_the_long_form() {
         let command = Command::Subscribe(vec![b't'; 255].into());
         let bytes = wire(|out| command.put(out, Version::V3_0));
@@ -187,6 +210,8 @@ mod tests {
     fn commands_are_known_by_their_exact_name_and_the_rest_is_dropped() {
         assert_eq!(Received::parse(b"\x09SUBSCRIBEab"), Ok(Received::Subscribe(b"ab")));
         assert_eq!(Received::parse(b"\x06CANCEL"), Ok(Received::Cancel(b"")));
+        assert_eq!(Received::parse(b"\x04JOINab"), Ok(Received::Join(b"ab")));
+        assert_eq!(Received::parse(b"\x05LEAVE"), Ok(Received::Leave(b"")));
         let dropped: [&[u8]; 9] = [
             b"",
             b"\x00",
@@ -196,7 +221,7 @@ mod tests {
             b"\x04PONG",
             b"\x05READY",
             b"\x05ERROR\x03400",
-            b"\x04JOINgroup",
+            b"\x05JOINAgroup",
         ];
         for body in dropped {
             assert_eq!(Received::parse(body), Ok(Received::Other), "{body:?}");

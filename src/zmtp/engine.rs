@@ -22,7 +22,7 @@ use super::heartbeat::{Heartbeat, HeartbeatConfig};
 use super::kind::SocketKind;
 use super::metadata::PeerInfo;
 use super::scan::{Found, Scanner};
-use crate::message::Frame;
+use crate::message::{Frame, Group};
 
 /// What all connections of a socket have in common.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub(crate) struct Config {
 pub(crate) enum Event {
     /// The handshake is over.
     Ready(PeerInfo),
-    /// The peer subscribed or cancelled. Only sockets that publish hear of it.
+    /// The peer subscribed or cancelled, joined or left. Only sockets that send by it hear of it.
     Command(Command),
     /// The first `bytes` of the input are whole frames in which `messages` messages end, the last one at the very
     /// end. With no message they are the start of one: to be held until a later `Traffic` ends it, and dropped
@@ -77,8 +77,7 @@ impl Engine {
     pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
         let mut control = BytesMut::new();
         let handshake = Some(Box::new(Handshake::new(&config, &mut control)));
-        let publisher = config.kind.takes_subscriptions();
-        let scanner = Scanner::new(config.max_message_bytes, config.max_frames.max(1), publisher);
+        let scanner = Scanner::new(config.max_message_bytes, config.max_frames, config.kind);
         Self {
             handshake,
             handshake_due: config.handshake_timeout.and_then(|timeout| now.checked_add(timeout)),
@@ -200,7 +199,7 @@ impl Engine {
                 }
             };
             if let Some(command) = command {
-                let len = command.prefix().len();
+                let len = command.prefix().map_or(0, |prefix| prefix.len());
                 if len > MAX_PREFIX {
                     return Err(ProtocolError::PrefixTooLong { limit: MAX_PREFIX, len });
                 }
@@ -217,10 +216,13 @@ impl Engine {
         now: &impl Fn() -> Instant,
     ) -> Result<Option<Command>, ProtocolError> {
         let publisher = self.config.kind.takes_subscriptions();
-        // Topics are copied, since they live long and must not keep the read buffer alive.
+        let radio = self.config.kind == SocketKind::Radio;
+        // Topics and groups are copied, since they live long and must not keep the read buffer alive.
         let command = match Received::parse(body(header, input))? {
             Received::Subscribe(topic) if publisher => Some(Command::Subscribe(topic.into())),
             Received::Cancel(topic) if publisher => Some(Command::Cancel(topic.into())),
+            Received::Join(group) if radio => Some(Command::Join(Group::new(group)?)),
+            Received::Leave(group) if radio => Some(Command::Leave(Group::new(group)?)),
             Received::Ping { ttl, context } if self.version > Version::V2_0 => {
                 self.heartbeat.announced(ttl, now());
                 self.owed_pong = Some(context.into());

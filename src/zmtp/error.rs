@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::kind::SocketKind;
+use crate::message::GroupError;
 
 /// Why a connection was given up: the peer did not keep to the protocol, or refused us.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +94,12 @@ pub enum ProtocolError {
         /// Its length.
         len: usize,
     },
+    /// What the peer joined or left, or sent a message to, is no group.
+    #[error("the peer sent what is no group: {0}")]
+    BadGroup(#[from] GroupError),
+    /// A message to a DISH is its group and one frame more.
+    #[error("the peer sent a message that is not a group and one frame")]
+    NotGrouped,
     /// The frames of one message are together larger than we take.
     #[error("the peer sent a message of more than {limit} bytes")]
     MessageTooLarge {
@@ -129,7 +136,8 @@ pub enum ProtocolError {
 
 impl ProtocolError {
     /// Whether the two sides, as they are set up, cannot work together: version, mechanism, socket type, routing
-    /// id, or a refusal in so many words. Trying again soon would most likely end the same way.
+    /// id, messages that are not what the socket type sends, or a refusal in so many words. Trying again soon would
+    /// most likely end the same way.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(
@@ -140,6 +148,8 @@ impl ProtocolError {
                 | Self::UnknownKind { .. }
                 | Self::RoutingIdTooLong { .. }
                 | Self::ReservedRoutingId
+                | Self::BadGroup(_)
+                | Self::NotGrouped
                 | Self::PeerError { .. }
         )
     }

@@ -3,7 +3,7 @@
 //! ZMTP 3 sends the name in the `Socket-Type` property; ZMTP 2.0 sends the number as a byte of its greeting.
 //! The numbers are also those of the C API (`ZMQ_PAIR` and so on).
 //!
-//! Source: RFC 37, "Socket-Type Property"; RFC 15 for the numbers 0 to 8; libzmq for 9 and 10.
+//! Source: RFC 37, "Socket-Type Property"; RFC 15 for the numbers 0 to 8; libzmq for the others.
 
 use std::fmt;
 
@@ -33,11 +33,15 @@ pub enum SocketKind {
     XPub,
     /// SUB that subscribes by sending messages.
     XSub,
+    /// Sends to every member of a group.
+    Radio = 14,
+    /// Receives what is sent to the groups it joined.
+    Dish = 15,
 }
 
 impl SocketKind {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Pair,
         Self::Pub,
         Self::Sub,
@@ -49,6 +53,8 @@ impl SocketKind {
         Self::Push,
         Self::XPub,
         Self::XSub,
+        Self::Radio,
+        Self::Dish,
     ];
 
     /// The name on the wire: upper case, without a prefix.
@@ -66,6 +72,8 @@ impl SocketKind {
             Self::Push => "PUSH",
             Self::XPub => "XPUB",
             Self::XSub => "XSUB",
+            Self::Radio => "RADIO",
+            Self::Dish => "DISH",
         }
     }
 
@@ -77,7 +85,7 @@ impl SocketKind {
 
     /// The number in a ZMTP 2.0 greeting and in the C API.
     pub(crate) const fn code(self) -> u8 {
-        // The variants stand in the order of their numbers; a test holds them to it.
+        // The variants have their numbers; a test holds them to it.
         self as u8
     }
 
@@ -94,6 +102,11 @@ impl SocketKind {
     pub(crate) const fn takes_subscriptions(self) -> bool {
         matches!(self, Self::Pub | Self::XPub)
     }
+
+    /// Whether peers say at a socket of this kind what they want: they subscribe, or join groups.
+    pub(crate) const fn takes_commands(self) -> bool {
+        self.takes_subscriptions() || matches!(self, Self::Radio)
+    }
 }
 
 impl fmt::Display for SocketKind {
@@ -108,12 +121,12 @@ mod tests {
 
     #[test]
     fn names_and_numbers_lead_back_to_the_kind() {
-        for (code, kind) in (0..).zip(SocketKind::ALL) {
+        for (code, kind) in (0..=10).chain([14, 15]).zip(SocketKind::ALL) {
             assert_eq!(kind.code(), code);
             assert_eq!(SocketKind::from_code(code), Some(kind));
             assert_eq!(SocketKind::from_name(kind.name()), Some(kind));
         }
-        assert_eq!(SocketKind::from_code(11), None);
+        assert_eq!((SocketKind::from_code(11), SocketKind::from_code(16)), (None, None));
         assert_eq!(SocketKind::from_name("req"), None);
         assert_eq!((SocketKind::Pair.code(), SocketKind::Rep.code(), SocketKind::XSub.code()), (0, 4, 10));
     }

@@ -8,7 +8,7 @@ use super::kind::SocketKind;
 
 /// Whether a socket of kind `own` accepts a peer of kind `peer`.
 pub(crate) const fn may_talk(own: SocketKind, peer: SocketKind) -> bool {
-    use SocketKind::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+    use SocketKind::{Dealer, Dish, Pair, Pub, Pull, Push, Radio, Rep, Req, Router, Sub, XPub, XSub};
     match own {
         Req => matches!(peer, Rep | Router),
         Rep => matches!(peer, Req | Dealer),
@@ -19,6 +19,8 @@ pub(crate) const fn may_talk(own: SocketKind, peer: SocketKind) -> bool {
         Push => matches!(peer, Pull),
         Pull => matches!(peer, Push),
         Pair => matches!(peer, Pair),
+        Radio => matches!(peer, Dish),
+        Dish => matches!(peer, Radio),
     }
 }
 
@@ -27,7 +29,7 @@ mod tests {
     use super::*;
 
     /// For each kind in the order of `ALL`, who may talk to it: the table, written out once more by name.
-    const TABLE: [&str; 11] = [
+    const TABLE: [&str; 13] = [
         "PAIR",
         "SUB XSUB",
         "PUB XPUB",
@@ -39,6 +41,8 @@ mod tests {
         "PULL",
         "SUB XSUB",
         "PUB XPUB",
+        "DISH",
+        "RADIO",
     ];
 
     #[test]

@@ -7,10 +7,12 @@
 //! Invariant: limits are checked on the header, before anybody makes room for the body; and the caller never
 //! has to hold more than [`HOLD`] bytes and one frame.
 //!
-//! Source: RFC 37, "Framing"; the limits are ours.
+//! Source: RFC 37, "Framing"; for what a DISH takes, libzmq's `dish.cpp`; the limits are ours.
 
 use super::error::ProtocolError;
 use super::frame::Header;
+use super::kind::SocketKind;
+use crate::message::Group;
 
 /// How much of an unfinished message stays in the input, and from what size a frame that is not all there should
 /// stand at the input's front. It is one read: up to there waiting costs no memory that is not there already.
@@ -34,13 +36,22 @@ pub(crate) enum Found {
 pub(crate) struct Scanner {
     max_bytes: usize,
     max_frames: u32,
-    /// Whether messages may be subscriptions.
-    publisher: bool,
+    shape: Shape,
     /// Bytes at the front of the input that are whole frames of an unfinished message.
     cursor: usize,
     /// Frames and bytes that the unfinished message has so far, handed over or not.
     message: Tally,
     wants: usize,
+}
+
+/// What messages look like, by the type of the socket that receives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Any,
+    /// A message of one frame may be a subscription: PUB, XPUB.
+    Subscription,
+    /// A group and one frame more: DISH.
+    Grouped,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,9 +75,15 @@ enum Stop {
 }
 
 impl Scanner {
-    pub(crate) fn new(max_message_bytes: u64, max_frames: u32, publisher: bool) -> Self {
+    pub(crate) fn new(max_message_bytes: u64, max_frames: u32, kind: SocketKind) -> Self {
         let max_bytes = usize::try_from(max_message_bytes).unwrap_or(usize::MAX);
-        Self { max_bytes, max_frames, publisher, cursor: 0, message: Tally::default(), wants: 0 }
+        let (shape, max_frames) = match kind {
+            // Every frame with another behind it is then looked at more closely.
+            SocketKind::Dish => (Shape::Grouped, 1),
+            kind if kind.takes_subscriptions() => (Shape::Subscription, max_frames.max(1)),
+            _ => (Shape::Any, max_frames.max(1)),
+        };
+        Self { max_bytes, max_frames, shape, cursor: 0, message: Tally::default(), wants: 0 }
     }
 
     /// How long the input must be before another scan gets any further; 0 if it is not known or not begun.
@@ -104,18 +121,28 @@ impl Scanner {
                 break Stop::Broken(self.too_large(header));
             }
             let Some((_, behind)) = rest.split_at_checked(header.total()) else {
-                break Stop::Partial { wants: header.total(), large: header.total() > HOLD };
+                break match self.misplaced(header, message.frames) {
+                    Some(error) => Stop::Broken(error),
+                    None => Stop::Partial { wants: header.total(), large: header.total() > HOLD },
+                };
             };
             if header.more {
-                message.frames = message.frames.saturating_add(1);
-                message.bytes = message.bytes.saturating_add(header.body);
-                if message.frames >= self.max_frames {
-                    break Stop::Broken(ProtocolError::TooManyFrames { limit: self.max_frames });
+                // Before it is counted: a scan that hands over what came before meets this frame again.
+                let frames = message.frames.saturating_add(1);
+                if frames >= self.max_frames
+                    && let Some(error) = self.one_too_many(header, message.frames)
+                {
+                    break Stop::Broken(error);
                 }
+                message.frames = frames;
+                message.bytes = message.bytes.saturating_add(header.body);
                 rest = behind;
             } else {
-                if self.publisher && message.frames == 0 && is_subscription(header, rest) {
-                    break Stop::Special;
+                if self.shape != Shape::Any
+                    && message.frames == 0
+                    && let Some(stop) = self.only(header, rest)
+                {
+                    break stop;
                 }
                 rest = behind;
                 message = Tally::default();
@@ -166,8 +193,33 @@ impl Scanner {
 
     /// Whether the frame at the front is not traffic. Of an unfinished subscription that is not asked.
     fn special(&self, header: Header, input: &[u8]) -> bool {
-        let subscription = self.publisher && self.message.frames == 0 && !header.more;
+        let subscription = self.shape == Shape::Subscription && self.message.frames == 0 && !header.more;
         header.command || (subscription && input.len() >= header.total() && is_subscription(header, input))
+    }
+
+    /// What stops the scan at a message of one frame, where messages have a shape.
+    fn only(&self, header: Header, frame: &[u8]) -> Option<Stop> {
+        match self.misplaced(header, 0) {
+            Some(error) => Some(Stop::Broken(error)),
+            None => is_subscription(header, frame).then_some(Stop::Special),
+        }
+    }
+
+    /// A frame that is not the last, behind as many as there may be.
+    fn one_too_many(&self, header: Header, before: u32) -> Option<ProtocolError> {
+        match self.shape {
+            Shape::Grouped => self.misplaced(header, before),
+            _ => Some(ProtocolError::TooManyFrames { limit: self.max_frames }),
+        }
+    }
+
+    /// How a frame behind `before` others of its message breaks the shape of messages to a DISH.
+    fn misplaced(&self, header: Header, before: u32) -> Option<ProtocolError> {
+        match (self.shape, before, header.more) {
+            (Shape::Grouped, 0, true) => Group::check_length(header.body).err().map(Into::into),
+            (Shape::Grouped, 1, false) | (Shape::Any | Shape::Subscription, ..) => None,
+            (Shape::Grouped, ..) => Some(ProtocolError::NotGrouped),
+        }
     }
 
     fn too_large(&self, header: Header) -> ProtocolError {

@@ -1,6 +1,8 @@
 //! Transcripts from libzmq, bad peers, virtual time, and two properties: arbitrary bytes do no harm, and valid
 //! messages come out as they went in, however they are cut.
 
+mod groups;
+
 use bytes::BufMut;
 use proptest::prelude::*;
 
