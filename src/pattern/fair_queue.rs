@@ -53,6 +53,27 @@ impl FairQueue {
         None
     }
 
+    /// As [`next`](Inbound::next), of the messages whose first frame is wanted. The others are dropped undecoded.
+    #[inline(always)]
+    pub(crate) fn next_wanted(
+        &mut self,
+        lanes: &mut impl Lanes,
+        into: &mut Message,
+        mut wants: impl FnMut(&[u8]) -> bool,
+    ) -> Option<Origin> {
+        self.next_by(|from| match lanes.front(from) {
+            None => Turn::Empty,
+            Some(first) if wants(first) => {
+                lanes.pop(from, into);
+                Turn::Taken
+            }
+            Some(_) => {
+                lanes.skip(from);
+                Turn::Dropped
+            }
+        })
+    }
+
     /// The lane whose turn it is turned out empty.
     fn leave(&mut self, lane: PipeId) {
         self.ring.leave();

@@ -14,8 +14,9 @@
 //! | ROUTER | [`RouteById`](route_by_id::RouteById) | [`Named`](route_by_id::Named) |
 //! | PUB, XPUB | [`Distribute`](distribute::Distribute) | – / subscription notices |
 //! | SUB, XSUB | [`Subscriber`](subscriber::Subscriber) | [`Filtered`](subscriber::Filtered) / `FairQueue` |
+//! | RADIO, DISH | [`Broadcast`](groups::Broadcast) / [`Member`](groups::Member) | – / [`Admitted`](groups::Admitted) |
 //!
-//! Source: RFC 28 (request-reply), 29 (publish-subscribe), 30 (pipeline), 31 (exclusive pair).
+//! Source: RFC 28 (request-reply), 29 (publish-subscribe), 30 (pipeline), 31 (exclusive pair), 48 (radio-dish).
 
 pub(crate) mod direct;
 pub(crate) mod distribute;
@@ -24,6 +25,7 @@ pub(crate) mod exclusive;
 pub(crate) mod fair_queue;
 #[cfg(test)]
 mod fake;
+pub(crate) mod groups;
 pub(crate) mod load_balance;
 pub(crate) mod lockstep;
 pub(crate) mod notices;
@@ -113,12 +115,12 @@ pub(crate) trait Outbound: Send + 'static {
     /// The pipe has room again after it refused a message.
     fn resume(&mut self, pipe: PipeId);
 
-    /// A peer subscribed or cancelled. Returns a notice for the application.
+    /// A peer subscribed or cancelled, joined or left. Returns a notice for the application.
     fn command(&mut self, _from: PipeId, _command: Command) -> Option<Message> {
         None
     }
 
-    /// Commands a new peer must hear first: the subscriptions, each once.
+    /// Commands a new peer must hear first: the subscriptions, or groups, each once.
     fn greet(&self) -> Vec<Command> {
         Vec::new()
     }

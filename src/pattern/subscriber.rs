@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use super::fair_queue::{FairQueue, Turn};
+use super::fair_queue::FairQueue;
 use super::subscriptions::{Removed, Subscriptions};
 use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message, Outgoing};
@@ -57,9 +57,28 @@ impl Topics {
 pub(crate) struct Subscriber {
     topics: Topics,
     attached: Vec<PipeId>,
-    /// Those with a link.
-    live: Vec<PipeId>,
+    live: Live,
     repeats: Repeats,
+}
+
+/// The pipes with a link: those who hear of changes.
+#[derive(Debug, Default)]
+pub(super) struct Live(Vec<PipeId>);
+
+impl Live {
+    pub(super) fn add(&mut self, pipe: PipeId) {
+        if !self.0.contains(&pipe) {
+            self.0.push(pipe);
+        }
+    }
+
+    pub(super) fn remove(&mut self, pipe: PipeId) {
+        self.0.retain(|&other| other != pipe);
+    }
+
+    pub(super) fn tell(&self, command: &Command, outlets: &mut impl Outlets) {
+        self.0.iter().for_each(|&pipe| outlets.command(pipe, command.clone()));
+    }
 }
 
 /// What goes out beyond a topic's first subscription and last cancellation. For the publisher it changes
@@ -87,7 +106,7 @@ impl Subscriber {
 
     pub(crate) fn subscribe(&mut self, topic: &Frame, outlets: &mut impl Outlets) {
         if self.topics.add(topic) || self.repeats != Repeats::Silent {
-            self.tell(&Command::Subscribe(topic.clone()), outlets);
+            self.live.tell(&Command::Subscribe(topic.clone()), outlets);
         }
     }
 
@@ -95,13 +114,9 @@ impl Subscriber {
     pub(crate) fn unsubscribe(&mut self, topic: &Frame, outlets: &mut impl Outlets) -> bool {
         let removed = self.topics.remove(topic);
         if removed == Some(true) || self.repeats == Repeats::All {
-            self.tell(&Command::Cancel(topic.clone()), outlets);
+            self.live.tell(&Command::Cancel(topic.clone()), outlets);
         }
         removed.is_some()
-    }
-
-    fn tell(&self, command: &Command, outlets: &mut impl Outlets) {
-        self.live.iter().for_each(|&pipe| outlets.command(pipe, command.clone()));
     }
 }
 
@@ -111,14 +126,12 @@ impl Outbound for Subscriber {
     }
 
     fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
-        if !self.live.contains(&pipe) {
-            self.live.push(pipe);
-        }
+        self.live.add(pipe);
         Welcome::Accept { name: None }
     }
 
     fn lost(&mut self, pipe: PipeId) -> Vec<Message> {
-        self.live.retain(|&other| other != pipe);
+        self.live.remove(pipe);
         Vec::new()
     }
 
@@ -178,18 +191,7 @@ impl Inbound for Filtered {
     }
 
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
-        let Self { queue, topics } = self;
-        queue.next_by(|from| match lanes.front(from) {
-            None => Turn::Empty,
-            Some(topic) if topics.trie.any(topic) => {
-                lanes.pop(from, into);
-                Turn::Taken
-            }
-            Some(_) => {
-                lanes.skip(from);
-                Turn::Dropped
-            }
-        })
+        self.queue.next_wanted(lanes, into, |topic| self.topics.trie.any(topic))
     }
 }
 

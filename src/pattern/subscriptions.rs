@@ -1,4 +1,4 @@
-//! Who subscribed to what: prefixes, each with a set of pipes.
+//! Who subscribed to what: prefixes, or groups, each with a set of pipes.
 //!
 //! Four parts, each as small as it can be, since a publisher may hold millions of subscriptions:
 //! - a trie of the prefixes ([`trie`]), whose nodes keep their number for as long as they are held;
@@ -139,6 +139,18 @@ impl Subscriptions {
                 }
             });
             true
+        });
+    }
+
+    /// Appends the pipes that hold exactly this.
+    pub(crate) fn holders(&self, exactly: &[u8], into: &mut Vec<PipeId>) {
+        let Some(node) = self.trie.find(exactly) else { return };
+        let holders = self.trie.holders(node);
+        if holders.is_none() {
+            return;
+        }
+        self.sets.for_each(holders, |slot| {
+            into.extend(self.seats.get(slot as usize).map(|seat| PipeId::new(slot, seat.generation)));
         });
     }
 

@@ -218,11 +218,24 @@ impl Model {
             .collect()
     }
 
+    fn holders(&self, prefix: &[u8]) -> BTreeSet<u32> {
+        self.0.get(prefix).cloned().unwrap_or_default()
+    }
+
     fn matches(&self, topic: &[u8]) -> Vec<usize> {
         let holders =
             self.0.iter().filter(|(prefix, _)| topic.starts_with(prefix)).flat_map(|(_, pipes)| pipes);
         holders.copied().collect::<BTreeSet<_>>().into_iter().map(|slot| slot as usize).collect()
     }
+}
+
+/// The pipes that hold exactly this.
+fn holding(subscriptions: &Subscriptions, exactly: &[u8]) -> BTreeSet<u32> {
+    let mut holders = Vec::new();
+    subscriptions.holders(exactly, &mut holders);
+    let slots: BTreeSet<_> = holders.iter().map(|pipe| slot_of(*pipe)).collect();
+    assert_eq!(slots.len(), holders.len(), "each once");
+    slots
 }
 
 /// Few letters and lengths around one step and many, so that prefixes share their starts.
@@ -262,6 +275,7 @@ proptest! {
                 _ => {
                     prop_assert_eq!(matching(&mut subscriptions, &prefix), model.matches(&prefix));
                     prop_assert_eq!(subscriptions.any(&prefix), !model.matches(&prefix).is_empty());
+                    prop_assert_eq!(holding(&subscriptions, &prefix), model.holders(&prefix));
                     let mut held = BTreeSet::new();
                     subscriptions.each(pipe(slot), |prefix| assert!(held.insert(prefix.to_vec())));
                     let expected = model.0.iter().filter(|(_, holders)| holders.contains(&slot));
