@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zocket_transport::{Endpoint, EndpointError};
 
-use crate::message::{Frame, Message};
+use crate::message::{Frame, GroupError, Message};
 use crate::zmtp::MAX_PREFIX;
 pub use crate::zmtp::ProtocolError;
 
@@ -81,7 +81,7 @@ macro_rules! from_infallible {
         }
     )*};
 }
-from_infallible!(BindError ConnectError DetachError);
+from_infallible!(BindError ConnectError DetachError GroupError);
 
 /// Why [`send`](crate::Socket::send) failed. The message comes back, in a box: a result of two words returns in
 /// registers.
@@ -94,6 +94,12 @@ pub enum SendError {
     /// Its first frame names a peer that is not there (ROUTER), or the peer it answers has gone (REP).
     #[error("no such peer")]
     Unroutable(Box<Message>),
+    /// It has several frames, and this socket type (RADIO) sends messages of one.
+    #[error("the message has several frames")]
+    SeveralFrames(Box<Message>),
+    /// What it was to be sent to is no [`Group`](crate::Group).
+    #[error("a group has at most 255 bytes, none of them zero")]
+    BadGroup(Box<Message>),
 }
 
 impl SendError {
@@ -101,7 +107,10 @@ impl SendError {
     #[must_use]
     pub fn into_message(self) -> Message {
         match self {
-            Self::Closed(message) | Self::Unroutable(message) => *message,
+            Self::Closed(message)
+            | Self::Unroutable(message)
+            | Self::SeveralFrames(message)
+            | Self::BadGroup(message) => *message,
         }
     }
 }
@@ -119,6 +128,12 @@ pub enum TrySendError {
     /// Its first frame names a peer that is not there (ROUTER).
     #[error("no such peer")]
     Unroutable(Box<Message>),
+    /// It has several frames, and this socket type (RADIO) sends messages of one.
+    #[error("the message has several frames")]
+    SeveralFrames(Box<Message>),
+    /// What it was to be sent to is no [`Group`](crate::Group).
+    #[error("a group has at most 255 bytes, none of them zero")]
+    BadGroup(Box<Message>),
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed(Box<Message>),
@@ -132,7 +147,20 @@ impl TrySendError {
             Self::Full(message)
             | Self::NoPeer(message)
             | Self::Unroutable(message)
+            | Self::SeveralFrames(message)
+            | Self::BadGroup(message)
             | Self::Closed(message) => *message,
+        }
+    }
+}
+
+impl From<SendError> for TrySendError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Closed(message) => Self::Closed(message),
+            SendError::Unroutable(message) => Self::Unroutable(message),
+            SendError::SeveralFrames(message) => Self::SeveralFrames(message),
+            SendError::BadGroup(message) => Self::BadGroup(message),
         }
     }
 }
@@ -200,6 +228,24 @@ impl SubscribeError {
     pub(crate) const fn check(prefix: &[u8]) -> Result<&[u8], Self> {
         if prefix.len() > MAX_PREFIX { Err(Self::TooLong { len: prefix.len() }) } else { Ok(prefix) }
     }
+}
+
+/// Why [`join`](crate::Dish::join) or [`leave`](crate::Dish::leave) failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It is no group.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The group is joined already.
+    #[error("the group is joined already")]
+    AlreadyJoined,
+    /// The group to be left was not joined.
+    #[error("the group is not joined")]
+    NotJoined,
+    /// The socket is closed.
+    #[error("the socket is closed")]
+    Closed,
 }
 
 /// Why a connection ended or was not made.

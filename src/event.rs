@@ -132,7 +132,7 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dropped {
-    /// The peer's send queue was at its high-water mark (PUB, XPUB, XSUB, ROUTER without `mandatory`).
+    /// The peer's send queue was at its high-water mark (PUB, XPUB, XSUB, RADIO, ROUTER without `mandatory`).
     QueueFull,
     /// The connection ended, and the pipe does not keep messages for the next one.
     LinkLost,

@@ -39,6 +39,8 @@
 //! | [`Dealer`] | one peer in turn | peers in turn | waits | [`Rep`], [`Dealer`], [`Router`] |
 //! | [`Router`] | the peer that the first frame names | peers in turn, named | waits | [`Req`], [`Dealer`], [`Router`] |
 //! | [`Pair`] | its one peer | that peer | waits | [`Pair`] |
+//! | [`Radio`] | every peer that joined the message's group | – | drops for that peer, counted | [`Dish`] |
+//! | [`Dish`] | – | peers in turn, filtered | that peer is not read | [`Radio`] |
 //!
 //! The [guide] says what is promised about delivery and cancellation, how to tune, and how this differs from
 //! libzmq.
@@ -65,8 +67,8 @@ mod zmtp;
 
 pub use context::{Context, ContextBuilder, SchemeTaken};
 pub use error::{
-    BindError, ConnectError, DetachError, Disconnect, ProtocolError, RecvError, RequestError, SendError,
-    SubscribeError, TryRecvError, TrySendError,
+    BindError, ConnectError, DetachError, Disconnect, JoinError, ProtocolError, RecvError, RequestError,
+    SendError, SubscribeError, TryRecvError, TrySendError,
 };
 pub use event::{Dropped, Event, Monitor};
 pub use message::{Frame, Group, GroupError, IntoMessage, Message};
@@ -78,4 +80,4 @@ pub use zmtp::{PeerInfo, SocketKind, Version};
 pub use zocket_transport as transport;
 pub use zocket_transport::{Endpoint, EndpointError, KeepAlive, LinkOptions};
 
-pub use socket::kinds::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub};
+pub use socket::kinds::{Dealer, Dish, Pair, Pub, Pull, Push, Radio, Rep, Req, Router, Sub, XPub, XSub};

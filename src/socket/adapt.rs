@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_sink::Sink;
 
+use super::core::Refusal;
 use super::wait::{Receiving, Sending};
-use super::{Receives, Sends, Socket};
+use super::{Pattern, Receives, Sends, Socket};
 use crate::error::SendError;
 use crate::message::Message;
 use crate::pattern::Outbound;
@@ -29,17 +30,23 @@ use crate::pattern::Outbound;
 /// assert_eq!(pull.recv().await?, "through a sink");
 /// # Ok(()) }
 /// ```
-pub struct SendSink<'a, P: Sends> {
+pub struct SendSink<'a, P: Pattern> {
     place: Sending<'a, P>,
     waiting: Option<Message>,
 }
 
-impl<'a, P: Sends> SendSink<'a, P> {
+impl<'a, P: Pattern> SendSink<'a, P> {
     pub(super) fn new(socket: &'a Socket<P>) -> Self {
         Self { place: Sending { core: &socket.core, ticket: None }, waiting: None }
     }
 
-    fn poll_send(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+    /// Keeps a message until it is sent.
+    pub(super) fn hold(&mut self, message: Message) {
+        self.waiting = Some(message);
+    }
+
+    /// Ready when nothing is kept any more.
+    pub(super) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Result<(), (Refusal, Box<Message>)>> {
         let Some(message) = &mut self.waiting else { return Poll::Ready(Ok(())) };
         let place = &mut self.place;
         let Poll::Ready(sent) =
@@ -50,33 +57,33 @@ impl<'a, P: Sends> SendSink<'a, P> {
             return Poll::Pending;
         };
         let message = self.waiting.take().unwrap_or_default();
-        Poll::Ready(sent.map_err(|refusal| refusal.into_send_error(Box::new(message))))
+        Poll::Ready(sent.map_err(|refusal| (refusal, Box::new(message))))
     }
 }
 
 impl<P: Sends> Sink<Message> for SendSink<'_, P> {
     type Error = SendError;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_send(cx)
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_flush(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.waiting = Some(message);
+        self.hold(message);
         Ok(())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_send(cx)
+        self.poll_sent(cx).map_err(|(refusal, message)| refusal.into_send_error(message))
     }
 
     /// Flushes. The socket stays open.
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_send(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_flush(cx)
     }
 }
 
-impl<P: Sends> fmt::Debug for SendSink<'_, P> {
+impl<P: Pattern> fmt::Debug for SendSink<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendSink").field("waiting", &self.waiting).finish()
     }
@@ -101,13 +108,19 @@ impl<P: Sends> fmt::Debug for SendSink<'_, P> {
 /// assert_eq!(words, ["one", "two", "three"]);
 /// # Ok(()) }
 /// ```
-pub struct RecvStream<'a, P: Receives> {
+pub struct RecvStream<'a, P: Pattern> {
     place: Receiving<'a, P>,
 }
 
-impl<'a, P: Receives> RecvStream<'a, P> {
+impl<'a, P: Pattern> RecvStream<'a, P> {
     pub(super) fn new(socket: &'a Socket<P>) -> Self {
         Self { place: Receiving { core: &socket.core, ticket: None } }
+    }
+
+    pub(super) fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Message>> {
+        let place = &mut self.place;
+        let mut message = Message::new();
+        place.core.poll_recv(cx, &mut place.ticket, &mut message).map(|origin| origin.map(|_| message))
     }
 }
 
@@ -115,13 +128,11 @@ impl<P: Receives> Stream for RecvStream<'_, P> {
     type Item = Message;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let place = &mut self.place;
-        let mut message = Message::new();
-        place.core.poll_recv(cx, &mut place.ticket, &mut message).map(|origin| origin.map(|_| message))
+        self.poll_message(cx)
     }
 }
 
-impl<P: Receives> fmt::Debug for RecvStream<'_, P> {
+impl<P: Pattern> fmt::Debug for RecvStream<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecvStream")
     }

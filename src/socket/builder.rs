@@ -7,7 +7,7 @@ use std::time::Duration;
 use zocket_transport::{KeepAlive, LinkOptions};
 
 use super::core::Core;
-use super::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, kind};
+use super::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, Welcomes, kind};
 use super::{Pattern, Receives, Socket};
 use crate::context::Context;
 use crate::message::{Frame, Message};
@@ -62,7 +62,7 @@ impl<P: Pattern> SocketBuilder<P> {
     }
 
     /// How long a closing socket, or a disconnected pipe, goes on delivering what was sent. Default 30 s, and
-    /// zero for SUB and XSUB, which have only subscriptions to send.
+    /// zero for SUB, XSUB and DISH, which have only subscriptions to send.
     pub const fn linger(mut self, linger: Duration) -> Self {
         self.options.linger = Some(linger);
         self
@@ -260,6 +260,14 @@ impl SocketBuilder<kind::Rep> {
     }
 }
 
+impl SocketBuilder<kind::Dish> {
+    /// As for sockets that receive: the marks of the queue of each radio's messages.
+    pub const fn receive_high_water(mut self, mark: HighWater) -> Self {
+        self.options.receive_high_water = mark;
+        self
+    }
+}
+
 impl<P: Publishes> SocketBuilder<P> {
     /// Wait for slow subscribers rather than drop for them: while any matching peer is full, `send` waits and
     /// nobody gets the message. Default off.
@@ -267,7 +275,9 @@ impl<P: Publishes> SocketBuilder<P> {
         self.options.no_drop = no_drop;
         self
     }
+}
 
+impl<P: Welcomes> SocketBuilder<P> {
     /// A message sent to every new peer before anything else. The peer must subscribe to it to see it.
     pub fn welcome(mut self, message: impl Into<Message>) -> Self {
         self.options.welcome = Some(message.into());

@@ -248,7 +248,7 @@ impl<P: Composition> Core<P> {
 
     /// How long unsent messages outlive the socket. Subscribers have none worth waiting for.
     pub(super) fn linger(&self) -> Duration {
-        let none = matches!(P::KIND, SocketKind::Sub | SocketKind::XSub);
+        let none = matches!(P::KIND, SocketKind::Sub | SocketKind::XSub | SocketKind::Dish);
         self.options.linger.unwrap_or(if none { Duration::ZERO } else { LINGER })
     }
 

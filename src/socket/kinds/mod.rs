@@ -1,10 +1,12 @@
 //! The socket types, one short file each: a choice of two pattern halves, and what only that type can do.
 
 mod dealer;
+mod dish;
 mod pair;
 mod publish;
 mod pull;
 mod push;
+mod radio;
 mod rep;
 mod req;
 mod router;
@@ -13,10 +15,12 @@ mod xpub;
 mod xsub;
 
 pub use self::dealer::Dealer;
+pub use self::dish::Dish;
 pub use self::pair::Pair;
 pub use self::publish::Pub;
 pub use self::pull::Pull;
 pub use self::push::Push;
+pub use self::radio::Radio;
 pub use self::rep::{Rep, Request};
 pub use self::req::Req;
 pub use self::router::Router;
@@ -29,10 +33,12 @@ use super::Pattern;
 /// The socket types as types, for code that is generic over them: `Socket<kind::Push>` is [`Push`].
 pub mod kind {
     pub use super::dealer::Kind as Dealer;
+    pub use super::dish::Kind as Dish;
     pub use super::pair::Kind as Pair;
     pub use super::publish::Kind as Pub;
     pub use super::pull::Kind as Pull;
     pub use super::push::Kind as Push;
+    pub use super::radio::Kind as Radio;
     pub use super::rep::Kind as Rep;
     pub use super::req::Kind as Req;
     pub use super::router::Kind as Router;
@@ -42,7 +48,7 @@ pub mod kind {
 
     /// Which types have which options: bounds of [`SocketBuilder`](crate::SocketBuilder)'s methods.
     pub mod has {
-        pub use crate::socket::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits};
+        pub use crate::socket::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, Welcomes};
     }
 }
 
@@ -56,6 +62,7 @@ impl Queues for kind::Dealer {}
 impl Queues for kind::Router {}
 impl Queues for kind::Pair {}
 impl Queues for kind::Rep {}
+impl Queues for kind::Radio {}
 
 /// Types that wait for a peer, and may be told to wait until it is there.
 pub trait Waits: Pattern {}
@@ -86,3 +93,9 @@ impl Probes for kind::Router {}
 pub trait Publishes: Pattern {}
 impl Publishes for kind::Pub {}
 impl Publishes for kind::XPub {}
+impl Publishes for kind::Radio {}
+
+/// Types that can greet new peers with a message.
+pub trait Welcomes: Pattern {}
+impl Welcomes for kind::Pub {}
+impl Welcomes for kind::XPub {}
