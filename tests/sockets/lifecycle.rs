@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use zocket::{
-    BindError, ConnectError, Context, Dealer, DetachError, Event, HighWater, Pair, Pub, Pull, Push,
-    RecvError, Rep, Req, Router, SendError, Sub, SubscribeError, TryRecvError, TrySendError, XPub, XSub,
+    BindError, ConnectError, Context, Dealer, DetachError, Dish, Event, HighWater, Pair, Pub, Pull, Push,
+    Radio, RecvError, Rep, Req, Router, SendError, Sub, SubscribeError, TryRecvError, TrySendError, XPub,
+    XSub,
 };
 
 use crate::stage::{
@@ -336,6 +337,8 @@ async fn a_second_connection_is_a_second_pipe_except_where_libzmq_makes_none() {
     pipes(Rep::new(), 2).await;
     pipes(XPub::new(), 2).await;
     pipes(XSub::new(), 2).await;
+    pipes(Radio::new(), 2).await;
+    pipes(Dish::new(), 2).await;
     pipes(Dealer::new(), 1).await;
     pipes(Sub::new(), 1).await;
     pipes(Pub::new(), 1).await;

@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod fairness;
 mod flow;
+mod groups;
 mod hostile;
 mod inproc;
 mod lifecycle;

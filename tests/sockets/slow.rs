@@ -3,23 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zocket::{Dropped, Event, HighWater, Monitor, Router, Sends, Socket, Sub, TrySendError, XPub};
+use zocket::{HighWater, Router, Sends, Socket, Sub, TrySendError, XPub};
 
 use crate::stage::{
     LARGE, Order, SCHEMES, Scheme, WIRES, disconnected, fill, fill_up, fill_with, join, meet, number_of,
-    numbered, small_buffers, soon, until,
+    numbered, reported, small_buffers, soon, until,
 };
-
-/// All `QueueFull` drops that have been reported by now.
-fn reported(monitor: &mut Monitor) -> u64 {
-    let mut total = 0;
-    while let Some(Some(event)) = futures::FutureExt::now_or_never(monitor.next()) {
-        if let Event::Dropped { messages, reason: Dropped::QueueFull, .. } = event {
-            total += messages;
-        }
-    }
-    total
-}
 
 fn publisher(mark: usize) -> XPub {
     XPub::builder()

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use zocket::{
-    Endpoint, Event, LinkOptions, Monitor, Pattern, Peer, PipeId, Receives, Sends, Socket, TrySendError,
+    Dropped, Endpoint, Event, LinkOptions, Monitor, Pattern, Peer, PipeId, Receives, Sends, Socket,
+    TrySendError,
 };
 
 /// Far beyond what anything here takes on a busy machine.
@@ -183,6 +184,17 @@ pub(crate) fn ready(monitor: &mut Monitor) -> impl Future<Output = PipeId> {
 #[track_caller]
 pub(crate) fn disconnected(monitor: &mut Monitor) -> impl Future<Output = zocket::Disconnect> {
     event(monitor, |event| if let Event::Disconnected { reason, .. } = event { Some(reason) } else { None })
+}
+
+/// All `QueueFull` drops that have been reported by now.
+pub(crate) fn reported(monitor: &mut Monitor) -> u64 {
+    let mut total = 0;
+    while let Some(Some(event)) = futures::FutureExt::now_or_never(monitor.next()) {
+        if let Event::Dropped { messages, reason: Dropped::QueueFull, .. } = event {
+            total += messages;
+        }
+    }
+    total
 }
 
 /// More than small kernel buffers and what a driver reads ahead hold: what is under way cannot get through, so
