@@ -42,8 +42,8 @@
 //!
 //! ## Because a queue was full
 //!
-//! * **Publications.** `Pub`, `XPub` and `XSub` never wait: a peer whose queue is full misses the message, and the
-//!   others get it. The first miss is reported at once, the rest when that peer's queue has drained;
+//! * **Publications.** `Pub`, `XPub`, `XSub` and `Radio` never wait: a peer whose queue is full misses the message,
+//!   and the others get it. The first miss is reported at once, the rest when that peer's queue has drained;
 //!   [`Peer::dropped`](crate::Peer::dropped) is the total.
 //! * **A router's messages**, with [`mandatory(false)`](crate::SocketBuilder::mandatory).
 //!

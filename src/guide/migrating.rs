@@ -16,6 +16,7 @@
 //! | `ZMQ_DONTWAIT`, `EAGAIN` | [`try_send`](crate::Socket::try_send), [`try_recv`](crate::Socket::try_recv) |
 //! | `ZMQ_SNDTIMEO`, `ZMQ_RCVTIMEO` | `tokio::time::timeout` around the call |
 //! | `zmq_poll`, `ZMQ_FD`, `ZMQ_EVENTS` | `select!`, [`stream`](crate::Socket::stream), [`sink`](crate::Socket::sink) |
+//! | `zmq_join`, `zmq_leave`, `zmq_msg_set_group`, `zmq_msg_group` | [`Dish::join`](crate::Dish::join), [`Dish::leave`](crate::Dish::leave); [`Radio::send`](crate::Radio::send) takes the [`Group`](crate::Group), [`Dish::recv`](crate::Dish::recv) gives it |
 //! | `zmq_proxy` | two loops; see `examples/forwarder.rs` |
 //! | `zmq_socket_monitor` | [`monitor`](crate::Socket::monitor) |
 //! | `zmq_msg_gets` | [`PeerInfo`](crate::PeerInfo), in [`peers`](crate::Socket::peers) and events |
@@ -50,7 +51,7 @@
 //! | libzmq (default) | here (default) |
 //! |---|---|
 //! | `SNDHWM`, `RCVHWM` (1000, 0 is unlimited) | [`send_high_water`](crate::SocketBuilder::send_high_water), [`receive_high_water`](crate::SocketBuilder::receive_high_water): [`HighWater`](crate::HighWater) (1000 and 64 MiB); unlimited is [`without_messages_limit`](crate::HighWater::without_messages_limit) |
-//! | `LINGER` (for ever; 0 for SUB) | [`linger`](crate::SocketBuilder::linger) (30 s; 0 for SUB and XSUB) |
+//! | `LINGER` (for ever; 0 for SUB) | [`linger`](crate::SocketBuilder::linger) (30 s; 0 for SUB, XSUB and DISH) |
 //! | `RECONNECT_IVL`, `_MAX` (100 ms, none) | [`reconnect`](crate::SocketBuilder::reconnect): [`Reconnect::within`](crate::Reconnect::within) (100 ms, 30 s, jitter) |
 //! | `RECONNECT_IVL` = -1, `RECONNECT_STOP` | [`Reconnect::never`](crate::Reconnect::never), [`stop_on_refusal`](crate::Reconnect::stop_on_refusal) |
 //! | `HANDSHAKE_IVL` (30 s) | [`handshake_timeout`](crate::SocketBuilder::handshake_timeout) (10 s) |
@@ -68,7 +69,7 @@
 //! | `SUBSCRIBE`, `UNSUBSCRIBE` | [`subscribe`](crate::Sub::subscribe), [`unsubscribe`](crate::Sub::unsubscribe) |
 //! | `XPUB_VERBOSE`, `XPUB_VERBOSER` | [`verbose`](crate::SocketBuilder::verbose): [`Verbose`](crate::Verbose) |
 //! | `XPUB_MANUAL` | [`manual`](crate::SocketBuilder::manual), and [`XPub::subscribe`](crate::XPub::subscribe) names the peer |
-//! | `XPUB_NODROP` | [`no_drop`](crate::SocketBuilder::no_drop) |
+//! | `XPUB_NODROP` | [`no_drop`](crate::SocketBuilder::no_drop), of `Radio` too |
 //! | `XPUB_WELCOME_MSG` | [`welcome`](crate::SocketBuilder::welcome) |
 //! | `TOPICS_COUNT` | [`Pub::topics`](crate::Pub), [`XPub::topics`](crate::XPub), … |
 //! | `IPV6` (off) | `ipv6` (**on**) |
@@ -95,7 +96,8 @@
 //!   them.
 //! * **Replies do not cross connections.** A reply goes to the connection that its request came by, never to the
 //!   next one of the same peer.
-//! * **Connections go on.** A refused handshake is tried again at the longest wait, where libzmq gives up.
+//! * **Connections go on.** A refused handshake, or a radio whose messages are not a radio's, is tried again at the
+//!   longest wait, where libzmq gives up.
 //! * **A connecting router follows its peer.** If a restarted peer calls itself otherwise, its new name holds.
 //! * **PUB drops one by one.** A full queue takes the next message as soon as there is room for one; libzmq goes on
 //!   dropping to half.

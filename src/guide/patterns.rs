@@ -7,6 +7,7 @@
 //! | to spread work, no answer | [`Push`](crate::Push) → [`Pull`](crate::Pull) | whoever's turn it is and has room |
 //! | to tell everybody | [`Pub`](crate::Pub) → [`Sub`](crate::Sub) | everybody who subscribed to how it starts |
 //! | to know who listens | [`XPub`](crate::XPub) | as `Pub`, and subscriptions are received |
+//! | to tell the members of a group | [`Radio`](crate::Radio) → [`Dish`](crate::Dish) | everybody who joined exactly its group |
 //! | to ask, and wait | [`Req`](crate::Req) → [`Rep`](crate::Rep) | one peer; its reply comes back |
 //! | to ask many at once | [`Dealer`](crate::Dealer) → [`Router`](crate::Router) or `Rep` | one peer in turn |
 //! | to answer when and whom you like | [`Router`](crate::Router) | the peer that the first frame names |
@@ -53,6 +54,33 @@
 //! Many publishers and many subscribers meet at a forwarder: an [`XSub`](crate::XSub) towards the publishers, an
 //! `XPub` towards the subscribers, and two loops. What the `XPub` receives can be sent to the `XSub` as it is
 //! (`examples/forwarder.rs`).
+//!
+//! # Groups: RADIO and DISH
+//!
+//! As `Pub` and `Sub`, but the topic stands beside the message and is compared as a whole: a [`Group`](crate::Group)
+//! of at most 255 bytes, which is [joined](crate::Dish::join) once and [left](crate::Dish::leave) once. A message
+//! has one frame. Choose it where topics are names rather than a tree of them: `"oslo"` is never `"oslofjord"`.
+//! libzmq has these two types if it is built with its draft API.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use zocket::{Dish, Group, Radio};
+//!
+//! let radio = Radio::new();
+//! radio.bind("inproc://patterns-groups").await?;
+//! let dish = Dish::new();
+//! dish.join("oslo")?;
+//! dish.connect("inproc://patterns-groups")?;
+//!
+//! let oslo = Group::new("oslo")?; // checked once, sent to often
+//! radio.send("oslofjord", "calm").await?;
+//! radio.send(&oslo, "-3").await?;
+//! assert_eq!(dish.recv().await?, (oslo, "-3".into()));
+//! # Ok(()) }
+//! ```
+//!
+//! A join takes time to arrive, as a subscription does. How many groups somebody has joined,
+//! [`groups`](crate::Radio::groups) says.
 //!
 //! # Questions: REQ and REP
 //!
