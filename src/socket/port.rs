@@ -160,7 +160,12 @@ impl<P: Composition> Port for Core<P> {
 
     fn command(&self, pipe: PipeId, command: Command) {
         let mut out = self.lock_out();
+        let frees = matches!(command, Command::Cancel(_) | Command::Leave(_));
         let notice = out.pattern.command(pipe, command);
+        if frees {
+            // Who waits for room at this peer need not, if it does not want the message any more.
+            out.wake_sender();
+        }
         self.notify(pipe, notice, &mut out.effects);
     }
 
@@ -184,6 +189,8 @@ impl<P: Composition> Port for Core<P> {
             reason = Dropped::Linger;
         }
         let notices = out.pattern.lost(pipe);
+        // As for `command`: what the peer wanted is forgotten.
+        out.wake_sender();
         self.notify(pipe, notices, &mut out.effects);
         let mut inn = self.lock_in();
         let waiting = inn.lanes.get(pipe).map_or(0, Lane::messages);

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use zocket::{
     Dish, Group, GroupError, HighWater, JoinError, Message, Radio, Reconnect, RecvError, SendError,
     TryRecvError, TrySendError,
 };
 
 use crate::stage::{
-    Order, SCHEMES, join, meet, meet_tcp, numbered, only_peer, reported, small_buffers, soon, until, ways,
+    LARGE, Order, Puppet, SCHEMES, join, meet, meet_tcp, numbered, only_peer, reported, small_buffers, soon,
+    until, ways,
 };
 
 /// A member that the radio knows of.
@@ -254,18 +258,63 @@ async fn a_full_member_alone_misses_messages_and_they_are_counted() {
     }
 }
 
+/// A task that waits to send to the radio's only member, which does not read.
+async fn waiting(radio: Radio) -> (Arc<Radio>, JoinHandle<Result<(), SendError>>) {
+    let body = vec![7; LARGE];
+    until(|| radio.try_send("a", &body[..]).is_err()).await;
+    let radio = Arc::new(radio);
+    let (sender, (waits, is_waiting)) = (Arc::clone(&radio), oneshot::channel());
+    let sending = tokio::spawn(async move {
+        let mut sending = std::pin::pin!(sender.send("a", body));
+        assert!(futures::poll!(&mut sending).is_pending());
+        waits.send(()).unwrap();
+        sending.await
+    });
+    soon(is_waiting).await.unwrap();
+    (radio, sending)
+}
+
+fn no_drop() -> Radio {
+    Radio::builder().send_high_water(HighWater::messages(1)).no_drop(true).link(small_buffers()).build()
+}
+
+#[tokio::test]
+async fn who_waits_for_a_member_goes_on_when_it_leaves_the_group() {
+    for scheme in SCHEMES {
+        let radio = no_drop();
+        let dish = Dish::builder().receive_high_water(HighWater::messages(1)).link(small_buffers()).build();
+        let _place = meet(&radio, &dish, (scheme, Order::BindFirst)).await;
+        joined(&radio, &dish, "a").await;
+        let (_radio, sending) = waiting(radio).await;
+        dish.leave("a").unwrap();
+        soon(sending).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_member_goes_on_when_its_connection_is_lost() {
+    let (radio, puppet) = (no_drop(), Puppet::new().await);
+    radio.connect(&puppet.endpoint).unwrap();
+    let mut dish = puppet.accept("DISH").await;
+    soon(dish.write_all(b"\x04\x06\x04JOINa")).await.unwrap();
+    until(|| radio.groups() == 1).await;
+    let (_radio, sending) = waiting(radio).await;
+    drop(dish);
+    soon(sending).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn with_no_drop_a_full_member_holds_its_group_up_and_no_other() {
     for scheme in SCHEMES {
+        let radio = no_drop();
         let mark = HighWater::messages(1);
-        let radio = Radio::builder().send_high_water(mark).no_drop(true).link(small_buffers()).build();
         let dish = || Dish::builder().receive_high_water(mark).link(small_buffers()).build();
         let (slow, fast) = (dish(), dish());
         let place = meet(&radio, &slow, (scheme, Order::BindFirst)).await;
         joined(&radio, &slow, "a").await;
         join(&radio, &fast, &place.endpoint).await;
         joined(&radio, &fast, "b").await;
-        let body = vec![7; 1 << 20];
+        let body = vec![7; LARGE];
         let mut sent = 0;
         let full = loop {
             match radio.try_send("a", &body[..]) {
