@@ -78,6 +78,12 @@ pub fn trie_ops(data: &[u8]) {
                 );
                 assert_eq!(found.iter().copied().collect::<BTreeSet<_>>(), model.matches(&prefix));
                 assert_eq!(subscriptions.any(&prefix), !found.is_empty());
+                found.clear();
+                subscriptions.holders(&prefix, &mut found);
+                assert_eq!(
+                    found.into_iter().collect::<BTreeSet<_>>(),
+                    model.0.get(&prefix).cloned().unwrap_or_default()
+                );
                 let mut held = BTreeSet::new();
                 subscriptions.each(pipe, |prefix| assert!(held.insert(prefix.to_vec())));
                 assert_eq!(held, model.held_by(pipe));
