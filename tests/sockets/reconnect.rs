@@ -38,7 +38,7 @@ async fn unsent_messages_survive_connections_that_die_before_the_handshake() {
 
 #[tokio::test]
 async fn a_message_cut_by_a_lost_connection_is_sent_again_whole_and_the_rest_in_order() {
-    const SIZE: usize = 3 << 20;
+    const SIZE: usize = 1 << 20;
     let puppet = Puppet::new().await;
     let push = Push::builder().reconnect(quickly()).link(small_buffers()).build();
     push.connect(&puppet.endpoint).unwrap();
