@@ -17,7 +17,7 @@ use zocket::{
 };
 
 /// One task's worth of polling: counts how often it is woken.
-struct Hand {
+pub(crate) struct Hand {
     wakes: Arc<Wakes>,
     waker: Waker,
     seen: usize,
@@ -33,12 +33,12 @@ impl Wake for Wakes {
 }
 
 impl Hand {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let wakes = Arc::new(Wakes::default());
         Self { waker: Arc::clone(&wakes).into(), wakes, seen: 0 }
     }
 
-    fn poll<T>(&mut self, future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    pub(crate) fn poll<T>(&mut self, future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
         self.with(|cx| future.poll(cx))
     }
 
@@ -48,7 +48,7 @@ impl Hand {
     }
 
     /// Whether it was woken since it was last polled.
-    fn is_woken(&self) -> bool {
+    pub(crate) fn is_woken(&self) -> bool {
         self.wakes.0.load(Ordering::SeqCst) > self.seen
     }
 

@@ -2,6 +2,7 @@
 
 use zocket::{HighWater, Pub, Pull, Push, Sub, SubscribeError, Verbose, XPub, XSub};
 
+use crate::cancel::Hand;
 use crate::stage::{
     Order, Place, SCHEMES, Scheme, join, meet, number_of, numbered, only_peer, small_buffers, soon, until,
     ways,
@@ -323,4 +324,20 @@ async fn a_conflating_socket_is_never_full() {
         assert!(Some(number) > last, "only ever newer");
         last = Some(number);
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_subscriber_goes_on_when_its_subscription_is_taken_back() {
+    let one = HighWater::messages(1);
+    let publisher = XPub::builder().send_high_water(one).no_drop(true).manual(true).build();
+    let sub = Sub::builder().receive_high_water(one).build();
+    let _place = meet(&publisher, &sub, (Scheme::Inproc, Order::BindFirst)).await;
+    sub.subscribe("a").unwrap();
+    let (peer, _) = soon(publisher.recv_from()).await.unwrap();
+    publisher.subscribe(peer, "a").unwrap();
+    while publisher.try_send("a").is_ok() {}
+    let (mut sending, mut sender) = (std::pin::pin!(publisher.send("a")), Hand::new());
+    assert!(sender.poll(sending.as_mut()).is_pending());
+    publisher.unsubscribe(peer, "a").unwrap();
+    assert!(sender.is_woken() && sender.poll(sending).is_ready());
 }

@@ -77,7 +77,12 @@ impl Socket<Kind> {
     ///
     /// The peer was not subscribed to that prefix.
     pub fn unsubscribe(&self, peer: PipeId, prefix: impl AsRef<[u8]>) -> Result<(), SubscribeError> {
-        let done = self.core.with_outbound(|publisher| publisher.unsubscribe(peer, prefix.as_ref()));
-        if done { Ok(()) } else { Err(SubscribeError::NotSubscribed) }
+        let mut out = self.core.lock_out();
+        if !out.pattern.unsubscribe(peer, prefix.as_ref()) {
+            return Err(SubscribeError::NotSubscribed);
+        }
+        // Who waits for room at this peer need not any more.
+        out.wake_sender();
+        Ok(())
     }
 }
