@@ -1,8 +1,8 @@
 //! Waiting and waking: the one list of waiting tasks, and the wake-ups that leave a critical section.
 //!
-//! Every lock of the crate is a short `std::sync::Mutex`. Nothing is woken while one is held: what a critical
+//! Every lock of a socket is a short `std::sync::Mutex`. Nothing is woken while one is held: what a critical
 //! section owes others is collected in a [`Wakes`] and fired after unlocking, so a woken task never runs into
-//! the lock that its waker still holds.
+//! the lock that its waker still holds. (A connection's lock is held for a whole `poll`; who else wants it only tries.)
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

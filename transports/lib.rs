@@ -182,7 +182,8 @@ pub trait Listener: Debug + Send + 'static {
 pub type Incoming = BoxFuture<'static, io::Result<Link>>;
 
 /// Ordered, reliable bytes both ways. `poll_shutdown` ends our direction alone: the peer reads its end, and we
-/// may go on reading.
+/// may go on reading. `poll_write` may be called from any thread, one that no runtime has heard of too, where timers
+/// cannot be made.
 ///
 /// Implemented by all types that can be it.
 pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}

@@ -16,7 +16,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Incoming, Listener, Wire};
 
 use super::dial::report_end;
-use super::stream::Driven;
+use super::prompt::Driven;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;

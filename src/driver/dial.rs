@@ -9,7 +9,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Link, Transport, Wire};
 
 use super::backoff::Backoff;
-use super::stream::Driven;
+use super::prompt::Driven;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;

@@ -1,4 +1,4 @@
-//! The tasks: the only place that polls I/O.
+//! The tasks, and what else polls I/O: nothing outside this layer does.
 //!
 //! A task exists only for a descriptor: one per connection ([`stream`], under [`dial`] or [`accept`]) and one
 //! per listener. Drivers are compiled once and not once per socket type: they see a socket as a [`Port`].

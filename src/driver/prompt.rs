@@ -4,13 +4,47 @@
 //! than writing it: a tenth of a lone round trip's instructions, and tens of microseconds where the sender is no
 //! task of the runtime. So the waker that such a connection leaves in its outbox does not wake its task, it writes.
 //!
-//! Wakers are fired when no lock of a socket is held, and the connection's is only tried: whatever does not go at
-//! once is left to the task.
+//! Wakers are fired when no lock of a socket is held, and the connection's is only tried. Whatever does not go at once
+//! is left to the task, and so is what is large: the sender's thread is not ours to keep.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
-use super::stream::Connection;
+use zocket_transport::Stream;
+
+use super::stream::{Connection, Remains};
+use super::{Ends, Port};
+use crate::error::Disconnect;
+use crate::pipe::PipeId;
+use crate::sync::lock;
+
+/// A connection, driven by the task that holds this. Others may write in its stead.
+#[derive(Debug)]
+pub(crate) struct Driven(Arc<Mutex<Connection>>);
+
+impl Driven {
+    pub(crate) fn new(wire: Box<dyn Stream>, port: Arc<dyn Port>, ends: Ends, pipe: Option<PipeId>) -> Self {
+        let connection = |this: &Weak<_>| Mutex::new(Connection::new(wire, port, ends, pipe, this.clone()));
+        Self(Arc::new_cyclic(connection))
+    }
+
+    /// Resolves when the handshake is over, one way or the other.
+    pub(crate) async fn handshake(&self) {
+        poll_fn(|cx| lock(&self.0).poll_handshake(cx)).await;
+    }
+
+    /// Resolves when the connection has ended.
+    pub(crate) async fn end(&self) -> Disconnect {
+        poll_fn(|cx| lock(&self.0).poll_end(cx)).await
+    }
+
+    /// What is left when the connection has ended.
+    pub(crate) fn take_remains(&self) -> Remains {
+        lock(&self.0).take_remains()
+    }
+}
 
 /// A connection that writes when it is woken.
 pub(super) struct Prompt {
@@ -26,9 +60,21 @@ impl Prompt {
 
     fn write(&self) -> bool {
         let Some(connection) = self.connection.upgrade() else { return false };
-        connection
-            .try_lock()
-            .is_ok_and(|mut connection| connection.write_now(&mut Context::from_waker(&self.task)))
+        let Ok(mut connection) = connection.try_lock() else { return false };
+        // Tokio's budget is the sender's. Were it spent, the kernel would not be asked, and our task would be woken
+        // when the sender waits: never, if its runtime stops running it here.
+        let write = poll_fn(|cx| Poll::Ready(connection.write_now(cx)));
+        let written = pin!(tokio::task::unconstrained(write)).poll(&mut Context::from_waker(&self.task));
+        written == Poll::Ready(true)
+    }
+}
+
+/// Wakes the task, also if writing panics, unless it is forgotten.
+struct Wakes<'a>(&'a Waker);
+
+impl Drop for Wakes<'_> {
+    fn drop(&mut self) {
+        self.0.wake_by_ref();
     }
 }
 
@@ -38,8 +84,9 @@ impl Wake for Prompt {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.write() {
-            self.task.wake_by_ref();
+        let task = Wakes(&self.task);
+        if self.write() {
+            std::mem::forget(task);
         }
     }
 }

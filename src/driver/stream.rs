@@ -4,7 +4,6 @@
 //! extra tasks. It resolves to the reason why the connection ended; whoever owns it takes the batch that was under
 //! way out of it.
 
-use std::future::poll_fn;
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
@@ -23,7 +22,7 @@ use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::pipe::{Batch, Bell, CHEAP, COPIED, PipeId, SLICES, Taken};
-use crate::sync::{Ticket, lock};
+use crate::sync::Ticket;
 use crate::zmtp::{self, Command, Engine, PeerInfo, SocketKind};
 
 /// How much one `poll` reads before it lets others run: bytes in flight then stay in cache. Against yielding
@@ -78,36 +77,6 @@ enum Phase {
     Farewell,
 }
 
-/// A connection, driven by the task that holds this. Others may write in its stead, see [`super::prompt`].
-#[derive(Debug)]
-pub(crate) struct Driven(Arc<Mutex<Connection>>);
-
-impl Driven {
-    pub(crate) fn new(wire: Box<dyn Stream>, port: Arc<dyn Port>, ends: Ends, pipe: Option<PipeId>) -> Self {
-        let connection = |this: &Weak<_>| Mutex::new(Connection::new(wire, port, ends, pipe, this.clone()));
-        Self(Arc::new_cyclic(connection))
-    }
-
-    /// Resolves when the handshake is over, one way or the other.
-    pub(crate) async fn handshake(&self) {
-        poll_fn(|cx| lock(&self.0).poll_handshake(cx)).await;
-    }
-
-    /// Resolves when the connection has ended.
-    pub(crate) async fn end(&self) -> Disconnect {
-        poll_fn(|cx| lock(&self.0).poll_end(cx)).await
-    }
-
-    /// What is left when the connection has ended.
-    pub(crate) fn take_remains(&self) -> Remains {
-        let mut connection = lock(&self.0);
-        let batch = std::mem::take(&mut connection.batch);
-        // From here on nobody writes in its stead.
-        let phase = std::mem::replace(&mut connection.phase, Phase::Farewell);
-        Remains { pipe: connection.pipe, was_ready: phase != Phase::Handshake, batch }
-    }
-}
-
 /// What is left of a connection that ended.
 pub(crate) struct Remains {
     pub(crate) pipe: Option<PipeId>,
@@ -116,7 +85,7 @@ pub(crate) struct Remains {
 }
 
 impl Connection {
-    fn new(
+    pub(super) fn new(
         wire: Box<dyn Stream>,
         port: Arc<dyn Port>,
         ends: Ends,
@@ -125,6 +94,7 @@ impl Connection {
     ) -> Self {
         let engine = Engine::new(port.engine_config(), Instant::now().into_std());
         let lookout = Lookout::new(port.options().busy_poll);
+        let sweeper = Sweeper::new(port.pool());
         Self {
             wire,
             engine,
@@ -146,13 +116,13 @@ impl Connection {
             this,
             timer: None,
             lookout,
-            sweeper: Sweeper::default(),
+            sweeper,
             closing: None,
             ended: None,
         }
     }
 
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(why) = self.drive(cx) {
             self.last_words(cx);
             self.ended = Some(why);
@@ -162,9 +132,9 @@ impl Connection {
         Poll::Ready(())
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
-        if let Some(why) = self.ended.take() {
-            return Poll::Ready(why);
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        if let Some(why) = &self.ended {
+            return Poll::Ready(why.clone());
         }
         match self.drive(cx) {
             Ok(()) => {
@@ -178,18 +148,48 @@ impl Connection {
             }
             Err(why) => {
                 self.last_words(cx);
+                // It stays, so that nobody writes in our stead any more.
+                self.ended = Some(why.clone());
                 Poll::Ready(why)
             }
         }
     }
 
-    /// Writes in the task's stead. `cx` is the task's. False: the task must be woken.
+    pub(super) fn take_remains(&mut self) -> Remains {
+        let batch = std::mem::take(&mut self.batch);
+        // From here on nobody writes in our stead.
+        let phase = std::mem::replace(&mut self.phase, Phase::Farewell);
+        Remains { pipe: self.pipe, was_ready: phase != Phase::Handshake, batch }
+    }
+
+    /// Writes in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
     pub(super) fn write_now(&mut self, cx: &mut Context<'_>) -> bool {
         if self.phase != Phase::Traffic || self.ended.is_some() || self.lookout.is_on() {
             return false;
         }
-        self.ended = self.drive_write(cx).err();
-        self.phase == Phase::Traffic && self.ended.is_none()
+        let written = self.write_little(cx);
+        let is_done = *written.as_ref().unwrap_or(&false);
+        self.ended = written.err();
+        is_done && !self.port.pool().is_unwatched()
+    }
+
+    /// Writes what is queued if it is little, or as much of it as the kernel takes.
+    fn write_little(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+        /// So much is copied to the kernel in about the time that it takes to wake a task.
+        const LITTLE: usize = 64 * 1024;
+        let idle = self.batch.is_empty() && !self.engine.owes();
+        if !idle || self.poll_work(cx)?.is_pending() {
+            return Ok(idle);
+        }
+        if self.engine.owes() || self.batch.len() > LITTLE {
+            return Ok(false);
+        }
+        while !self.batch.is_empty() {
+            if self.write_batch(cx)?.is_pending() {
+                return self.blocked(cx);
+            }
+        }
+        Ok(self.poll_work(cx)?.is_pending())
     }
 
     /// Makes the waker that writes, if there is one to be and none of this task.
@@ -328,7 +328,7 @@ impl Connection {
             Poll::Ready(Ok(0)) => Err(Disconnect::PeerClosed),
             Poll::Ready(written) => {
                 self.batch.advance(written?);
-                self.lookout.moved();
+                self.lookout.wrote();
                 Ok(Poll::Ready(()))
             }
             Poll::Pending => Ok(Poll::Pending),
@@ -363,8 +363,9 @@ impl Connection {
                 }
                 Poll::Ready(Ok(0)) => return Err(Disconnect::PeerClosed),
                 Poll::Ready(read) => {
-                    budget = budget.saturating_sub(read?);
-                    self.lookout.moved();
+                    let read = read?;
+                    budget = budget.saturating_sub(read);
+                    self.lookout.read(read);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! One look at what a burst has left, when it may be over.
 //!
-//! The connection that meets a new slab of the pool looks, and hands that over if it ends before: the pool itself
-//! is used under locks and from any thread, and has no task.
+//! The connection that meets a new slab or a spare buffer of the pool looks, and hands that over if it ends before: the
+//! pool itself is used under locks and from any thread, and has no task.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,10 +11,15 @@ use tokio::time::{Sleep, sleep};
 use crate::pool::{Pool, YOUNG};
 
 /// A connection's part in it: mostly none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sweeper(Option<Pin<Box<Sleep>>>);
 
 impl Sweeper {
+    pub(super) fn new(pool: &Pool) -> Self {
+        pool.join_sweepers();
+        Self(None)
+    }
+
     /// To be called at the end of each `poll`.
     #[inline]
     pub(super) fn poll(&mut self, pool: &Pool, cx: &mut Context<'_>) {
@@ -40,5 +45,6 @@ impl Sweeper {
             pool.sweep();
             pool.set_unwatched();
         }
+        pool.leave_sweepers();
     }
 }

@@ -109,8 +109,8 @@
 //!
 //! If one end is a REQ, which sends a message and waits, the waker that the task leaves in its outbox does not wake
 //! the task: it writes in its stead, in the thread of whoever sends. That is why a connection has a lock after all,
-//! which is only tried there, with no other one held; if it is taken, or anything but writing is to be done, the task
-//! is woken.
+//! which is only tried there, with none of a socket's held; if it is taken, if more than 64 KiB are to be written, or
+//! anything else is to be done, the task is woken.
 //!
 //! It ends in order: everything written, its half shut down, then what still arrives is read and dropped until the
 //! peer closes too. A close with unread bytes would reset the connection and destroy what the peer has not read.

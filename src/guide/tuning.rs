@@ -41,7 +41,8 @@
 //! # Memory
 //!
 //! A context lends chunks of 64 KiB to whatever is in traffic, and keeps 2 MiB of them idle; an idle peer owns about
-//! 4 KiB. With glibc, the first context of a process lets up to 8 MiB stay free at the end of the heap, which else
+//! 4 KiB. Of the buffers of large messages that were sent as borrowed bytes it keeps up to 8 MiB, for a fifth of a
+//! second after the last use. With glibc, the first context of a process lets up to 8 MiB stay free at the end of the heap, which else
 //! gives pages back and takes them again with every few large messages. Memory freed below the end stays with the
 //! process, as with any program on glibc; `malloc_trim` returns it.
 //!

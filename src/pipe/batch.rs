@@ -34,6 +34,11 @@ impl Batch {
         self.chunks.is_empty()
     }
 
+    /// How many bytes the chunks hold, with what is written of the first.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(Chunk::len).sum()
+    }
+
     /// Where the outbox puts what is taken.
     pub(crate) const fn chunks(&mut self) -> &mut VecDeque<Chunk> {
         &mut self.chunks

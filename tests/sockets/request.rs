@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zocket::{Disconnect, Event, Rep, Req, RequestError, Router, SendError};
+use zocket::{Disconnect, Event, Heartbeat, Rep, Req, RequestError, Router, SendError};
 
 use crate::stage::{
     Order, Puppet, SCHEMES, Scheme, disconnected, event, join, meet, meet_tcp, read_frame, ready, soon, ways,
@@ -442,4 +442,35 @@ async fn whoever_asks_or_answers_writes_and_waits_for_no_task() {
     let request = soon(rep.recv()).await.unwrap();
     request.reply("here").await.unwrap();
     assert!(arrived(stream).ends_with(b"here"));
+}
+
+#[test]
+fn replies_are_on_their_way_when_the_runtime_stops_running_who_sent_them() {
+    // Well beyond how much I/O tokio lets a task do in a row.
+    const PEERS: usize = 200;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Neither timer shall wake a connection by chance.
+    let never = std::time::Duration::from_secs(3600);
+    let router = Router::builder().heartbeat(Heartbeat::off()).handshake_timeout(never).build();
+    let (asking, requests) = runtime.block_on(async {
+        let at = router.bind("tcp://127.0.0.1:0").await.unwrap();
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..PEERS {
+            let req = Req::builder().heartbeat(Heartbeat::off()).handshake_timeout(never).build();
+            req.connect(&at).unwrap();
+            asking.spawn(async move { req.request("?").await });
+        }
+        let mut requests = Vec::new();
+        for _ in 0..PEERS {
+            requests.push(soon(router.recv()).await.unwrap());
+        }
+        (asking, requests)
+    });
+    runtime.block_on(async {
+        for request in requests {
+            router.send(request).await.unwrap();
+        }
+    });
+    let replies = runtime.block_on(soon(asking.join_all()));
+    assert!(replies.into_iter().all(|reply| reply.unwrap() == "?"));
 }
