@@ -26,13 +26,19 @@
 //! * **Errors name what was wrong** in their text, and are of the [`io::ErrorKind`] one would expect:
 //!   `AddrInUse`, `ConnectionRefused`, `NotFound`, `TimedOut`, `InvalidInput`.
 
+#[cfg(feature = "tcp")]
+mod address;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod endpoint;
 pub mod inproc;
+#[cfg(all(feature = "tcp", unix))]
+mod interface;
 #[cfg(all(feature = "ipc", unix))]
 pub mod ipc;
 mod options;
+#[cfg(feature = "tcp")]
+mod resolve;
 #[cfg(feature = "tcp")]
 pub mod tcp;
 

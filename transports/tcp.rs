@@ -2,29 +2,21 @@
 //!
 //! Sockets are made non-blocking by tokio and set up through `socket2`. What libzmq does by default is done
 //! here too (zmq_tcp(7), tcp(7), ip(7), ipv6(7)): no delay, addresses of listeners reused, one listener for
-//! both families. Names are looked up at each attempt, off the thread, and all their addresses are tried.
-//! Invariant: endpoints of listeners and links are numeric, and an IPv4 peer of an IPv6 listener is shown as
-//! the IPv4 address it is.
+//! both families.
 
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::address::{self, Address, Host, Place};
+use crate::resolve::{because, endpoint_of, local_addresses, reachable};
 use crate::{
     BoxFuture, Endpoint, EndpointError, Incoming, KeepAlive, Link, LinkOptions, Listener, Purpose, Transport,
-    Wire,
+    Wire, resolve,
 };
-
-mod address;
-#[cfg(unix)]
-mod interface;
-
-use address::{Address, Host, Place, Zone};
 
 const SCHEME: &str = "tcp";
 
@@ -85,8 +77,8 @@ impl Transport for Tcp {
     ) -> BoxFuture<'static, io::Result<Box<dyn Listener>>> {
         let (address, options) = (address::parse(at, Purpose::Bind), options.clone());
         Box::pin(async move {
-            let listener = bind(address?.target, &options).await?;
-            let endpoint = endpoint_of(listener.local_addr()?)?;
+            let listener = resolve::bind(&address?.target, &options, |at| listen(at, &options)).await?;
+            let endpoint = endpoint_of(SCHEME, listener.local_addr()?)?;
             Ok(Box::new(Bound { listener, endpoint, options }) as Box<dyn Listener>)
         })
     }
@@ -129,86 +121,29 @@ fn is_of_one_peer(error: &io::Error) -> bool {
 
 // ── Binding ─────────────────────────────────────────────────────────────────────────────────────
 
-async fn bind(place: Place, options: &LinkOptions) -> io::Result<TcpListener> {
-    let port = place.port;
-    if place.host == Host::Any {
-        return listen_to_all(port, options);
-    }
-    let addresses = match local_addresses(&place, options)? {
-        Some(addresses) => addresses.into_iter().take(1).collect(),
-        None => look_up(&place, options).await?,
-    };
-    first(addresses, |address| std::future::ready(listen(address, options))).await
-}
-
-fn listen_to_all(port: u16, options: &LinkOptions) -> io::Result<TcpListener> {
-    if options.ipv6 {
-        match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), options) {
-            // Whatever else is wrong may be that the system has no IPv6, for which there are several errors.
-            Err(error)
-                if !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {}
-            done => return done,
-        }
-    }
-    listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), options)
-}
-
 fn listen(at: SocketAddr, options: &LinkOptions) -> io::Result<TcpListener> {
-    let attempt = || {
-        let socket = new_socket(at)?;
-        // On Windows the option would let two listeners share an address.
-        #[cfg(not(windows))]
-        socket.set_reuseaddr(true)?;
-        let raw = SockRef::from(&socket);
-        if at.is_ipv6() && at.ip().is_unspecified() {
-            raw.set_only_v6(false)?;
-        }
-        // The window scale is settled while a peer is accepted, so buffers are set before.
-        options.set_buffers(&raw)?;
-        socket.bind(at)?;
-        socket.listen(options.listen_backlog())
-    };
-    attempt().map_err(|error| because(&error, format_args!("cannot listen at {at}")))
+    let socket = new_socket(at)?;
+    // On Windows the option would let two listeners share an address.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    let raw = SockRef::from(&socket);
+    if at.is_ipv6() && at.ip().is_unspecified() {
+        raw.set_only_v6(false)?;
+    }
+    // The window scale is settled while a peer is accepted, so buffers are set before.
+    options.set_buffers(&raw)?;
+    socket.bind(at)?;
+    socket.listen(options.listen_backlog())
 }
 
 // ── Connecting ──────────────────────────────────────────────────────────────────────────────────
 
 async fn connect(address: Address, options: &LinkOptions) -> io::Result<Link> {
-    let deadline = options.connect_timeout.and_then(|limit| Instant::now().checked_add(limit));
-    let targets = match literal(&address.target, options)? {
-        Some(target) => vec![target],
-        None => within(deadline, 1, look_up(&address.target, options)).await?,
-    };
     let sources = match &address.source {
         Some(source) => Some(sources(source, options)?),
         None => None,
     };
-    let mut left = targets.len();
-    first(targets, |target| {
-        let sources = sources.as_deref();
-        // What is left of the time is shared by the addresses that are left.
-        let parts = left;
-        left -= 1;
-        async move {
-            let attempt = within(deadline, parts, connect_to(target, sources, options));
-            attempt.await.map_err(|error| because(&error, format_args!("cannot connect to {target}")))
-        }
-    })
-    .await
-}
-
-/// Waits for `work` no longer than one of `parts` equal parts of the time that is left.
-async fn within<T>(
-    deadline: Option<Instant>,
-    parts: usize,
-    work: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    let Some(deadline) = deadline else { return work.await };
-    let left = deadline.saturating_duration_since(Instant::now());
-    let share = left / u32::try_from(parts).unwrap_or(u32::MAX).max(1);
-    timeout(share, work)
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
+    resolve::connect(&address.target, options, |target| connect_to(target, sources.as_deref(), options)).await
 }
 
 async fn connect_to(
@@ -240,104 +175,13 @@ async fn connect_to(
     link(stream, peer)
 }
 
-/// A listener on all addresses reports the unspecified one. Linux takes that for this machine; say so elsewhere.
-fn reachable(target: SocketAddr) -> SocketAddr {
-    let loopback = match target.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        _ => return target,
-    };
-    SocketAddr::new(loopback, target.port())
-}
-
 fn sources(source: &Place, options: &LinkOptions) -> io::Result<Vec<SocketAddr>> {
     if source.host == Host::Any {
         let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         return Ok(any.map(|ip| SocketAddr::new(ip, source.port)).into());
     }
-    local_addresses(source, options)?.ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, format!("source {}: no such interface", Shown(source)))
-    })
-}
-
-// ── Addresses ───────────────────────────────────────────────────────────────────────────────────
-
-/// Literal addresses and those of interfaces, which need no look-up. `None` for other names.
-fn local_addresses(place: &Place, options: &LinkOptions) -> io::Result<Option<Vec<SocketAddr>>> {
-    if let Some(address) = literal(place, options)? {
-        return Ok(Some(vec![address]));
-    }
-    #[cfg(unix)]
-    if let Host::Name(name) = &place.host
-        && let Some(mut addresses) = interface::addresses(name, place.port)?
-    {
-        addresses.retain(|address| options.ipv6 || address.is_ipv4());
-        if addresses.is_empty() {
-            let text = format!("interface {name} has no address");
-            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
-        }
-        return Ok(Some(addresses));
-    }
-    Ok(None)
-}
-
-fn literal(place: &Place, options: &LinkOptions) -> io::Result<Option<SocketAddr>> {
-    match &place.host {
-        Host::Ip(IpAddr::V4(ip), _) => Ok(Some(SocketAddr::from((*ip, place.port)))),
-        Host::Ip(IpAddr::V6(ip), _) if !options.ipv6 => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("{ip}: IPv6 is switched off by an option"),
-        )),
-        Host::Ip(IpAddr::V6(ip), zone) => {
-            let scope = match zone {
-                None => 0,
-                Some(Zone::Index(index)) => *index,
-                Some(Zone::Name(name)) => interface_index(name)?,
-            };
-            Ok(Some(SocketAddrV6::new(*ip, place.port, 0, scope).into()))
-        }
-        Host::Any | Host::Name(_) => Ok(None),
-    }
-}
-
-#[cfg(unix)]
-fn interface_index(name: &str) -> io::Result<u32> {
-    interface::index(name)
-}
-
-#[cfg(not(unix))]
-fn interface_index(name: &str) -> io::Result<u32> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, format!("zone {name}: write the number of the interface")))
-}
-
-async fn look_up(place: &Place, options: &LinkOptions) -> io::Result<Vec<SocketAddr>> {
-    let Host::Name(name) = &place.host else { return Ok(Vec::new()) };
-    // The resolver's errors have no kind of their own, and mean this in nearly all cases.
-    let not_found = |why: &dyn fmt::Display| {
-        io::Error::new(io::ErrorKind::NotFound, format!("name {name} not found: {why}"))
-    };
-    let found = lookup_host((name.as_str(), place.port)).await.map_err(|error| not_found(&error))?;
-    let addresses: Vec<_> = found.filter(|address| options.ipv6 || address.is_ipv4()).collect();
-    if addresses.is_empty() {
-        return Err(not_found(&"it has no address of a version in use"));
-    }
-    Ok(addresses)
-}
-
-/// Tries one address after the other. If all fail, the first one's error is returned: it is the address the
-/// system prefers.
-async fn first<T, F>(addresses: Vec<SocketAddr>, mut attempt: impl FnMut(SocketAddr) -> F) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let mut failed = None;
-    for address in addresses {
-        match attempt(address).await {
-            Ok(done) => return Ok(done),
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+    local_addresses(source, options)?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("source {source}: no such interface")))
 }
 
 // ── Sockets ─────────────────────────────────────────────────────────────────────────────────────
@@ -347,17 +191,8 @@ fn new_socket(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
-    let local = endpoint_of(stream.local_addr()?)?;
-    Ok(Link::new(Wire::Stream(Box::new(stream)), local, endpoint_of(peer)?))
-}
-
-fn endpoint_of(address: SocketAddr) -> io::Result<Endpoint> {
-    let address = match address.ip().to_canonical() {
-        // Of a peer on a listener for both families.
-        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
-        IpAddr::V6(_) => address,
-    };
-    Ok(Endpoint::new(SCHEME, address.to_string())?)
+    let local = endpoint_of(SCHEME, stream.local_addr()?)?;
+    Ok(Link::new(Wire::Stream(Box::new(stream)), local, endpoint_of(SCHEME, peer)?))
 }
 
 /// What both ends of a link get, accepted or connecting.
@@ -414,25 +249,6 @@ fn set_type_of_service(socket: &SockRef<'_>, is_ipv6: bool, service: u32) -> io:
     #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_os = "macos"))]
     socket.set_tclass_v6(service)?;
     Ok(())
-}
-
-/// The same kind of error, with what it was about in front.
-fn because(error: &io::Error, what: fmt::Arguments<'_>) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-/// A place as in an endpoint.
-struct Shown<'a>(&'a Place);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = self.0.port;
-        match &self.0.host {
-            Host::Any => write!(f, "*:{port}"),
-            Host::Ip(ip, _) => write!(f, "{}", SocketAddr::new(*ip, port)),
-            Host::Name(name) => write!(f, "{name}:{port}"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -507,21 +323,5 @@ mod tests {
             let socket = set_up_alone(&LinkOptions { keep_alive, ..LinkOptions::default() });
             assert!(!SockRef::from(&socket).keepalive().unwrap());
         }
-    }
-
-    #[test]
-    fn the_time_left_is_shared() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let start = Instant::now();
-            let deadline = Some(start + Duration::from_secs(6));
-            let never = std::future::pending::<io::Result<()>>;
-            for (parts, passed) in [(3, 2), (2, 4), (1, 6), (1, 6)] {
-                let error = within(deadline, parts, never()).await.unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-                assert_eq!(start.elapsed().as_secs(), passed);
-            }
-        });
     }
 }

@@ -1,4 +1,4 @@
-//! What may follow `tcp://`: a pure parser, no look-ups.
+//! What may follow the scheme of a transport over IP, as in `tcp://`: a pure parser, no look-ups.
 //!
 //! ```text
 //! bind    := host ":" port
@@ -12,7 +12,8 @@
 //! last semicolon. Unlike there, numbers are taken strictly: no signs, no garbage behind them, nothing above
 //! 65535. Invariant: what parses has a meaning; only the system can still refuse it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::{Endpoint, EndpointError, Purpose};
 
@@ -23,20 +24,32 @@ const LONGEST_LABEL: usize = 63;
 const LONGEST_INTERFACE: usize = 15;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) source: Option<Place>,
-    pub(super) target: Place,
+pub(crate) struct Address {
+    pub(crate) source: Option<Place>,
+    pub(crate) target: Place,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) host: Host,
+pub(crate) struct Place {
+    pub(crate) host: Host,
     /// 0 is any free port.
-    pub(super) port: u16,
+    pub(crate) port: u16,
+}
+
+/// As in an endpoint.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        match &self.host {
+            Host::Any => write!(f, "*:{port}"),
+            Host::Ip(ip, _) => write!(f, "{}", SocketAddr::new(*ip, port)),
+            Host::Name(name) => write!(f, "{name}:{port}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub(crate) enum Host {
     Any,
     Ip(IpAddr, Option<Zone>),
     /// Of an interface, or in DNS.
@@ -45,7 +58,7 @@ pub(super) enum Host {
 
 /// Which link a link-local IPv6 address is on (RFC 4007).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Zone {
+pub(crate) enum Zone {
     Index(u32),
     Name(String),
 }
@@ -58,7 +71,7 @@ enum Use {
     Connect,
 }
 
-pub(super) fn parse(endpoint: &Endpoint, purpose: Purpose) -> Result<Address, EndpointError> {
+pub(crate) fn parse(endpoint: &Endpoint, purpose: Purpose) -> Result<Address, EndpointError> {
     let address = endpoint.address();
     let wrong = |(part, reason): Wrong<'_>| EndpointError::address(endpoint, part, reason);
     let (source, target) = match (address.rsplit_once(';'), purpose) {

@@ -11,7 +11,7 @@ use nix::net::if_::if_nametoindex;
 use nix::sys::socket::SockaddrStorage;
 
 /// All addresses of an interface, with a port. `None` if there is no such interface.
-pub(super) fn addresses(name: &str, port: u16) -> io::Result<Option<Vec<SocketAddr>>> {
+pub(crate) fn addresses(name: &str, port: u16) -> io::Result<Option<Vec<SocketAddr>>> {
     let mut is_known = false;
     let mut found = Vec::new();
     for entry in getifaddrs()?.filter(|entry| entry.interface_name == name) {
@@ -27,7 +27,7 @@ pub(super) fn addresses(name: &str, port: u16) -> io::Result<Option<Vec<SocketAd
 }
 
 /// The number of an interface, as in a zone.
-pub(super) fn index(name: &str) -> io::Result<u32> {
+pub(crate) fn index(name: &str) -> io::Result<u32> {
     if_nametoindex(name).map_err(|error| {
         io::Error::new(io::ErrorKind::NotFound, format!("zone {name}: no such interface: {error}"))
     })
