@@ -72,7 +72,7 @@ impl Listener for Door {
         Box::pin(async {
             let stream = self.peers.recv().await.ok_or(ErrorKind::NotConnected)?;
             let accepted = link(stream, &self.at);
-            Ok(Box::pin(async { Ok(accepted) }) as Incoming)
+            Ok(Incoming::new(async { Ok(accepted) }))
         })
     }
 }

@@ -216,12 +216,11 @@ impl Listener for Bound {
         Box::pin(async {
             let (stream, _) = self.listener.accept().await?;
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
-            let incoming = async move {
+            Ok(Incoming::new(async move {
                 // Other than with tcp, they are not inherited.
                 options.set_buffers(&SockRef::from(&stream.as_fd()))?;
                 Ok(link(stream, &endpoint))
-            };
-            Ok(Box::pin(incoming) as Incoming)
+            }))
         })
     }
 }

@@ -42,9 +42,10 @@ mod resolve;
 #[cfg(feature = "tcp")]
 pub mod tcp;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -184,8 +185,45 @@ pub trait Listener: Debug + Send + 'static {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
 }
 
-/// An accepted peer, on its way to a [`Link`]. Dropping it closes the connection.
-pub type Incoming = BoxFuture<'static, io::Result<Link>>;
+/// An accepted peer, on its way to a [`Link`], which it resolves to. Dropping it closes the connection.
+#[must_use = "a peer that nobody awaits is sent away"]
+pub struct Incoming {
+    link: BoxFuture<'static, io::Result<Link>>,
+    peer: Option<Endpoint>,
+}
+
+impl Incoming {
+    /// A peer that is a link once `link` resolves.
+    pub fn new(link: impl Future<Output = io::Result<Link>> + Send + 'static) -> Self {
+        Self { link: Box::pin(link), peer: None }
+    }
+
+    /// Adds where the peer is, so that it can be named should it never become a link.
+    pub fn with_peer(mut self, peer: Endpoint) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// Where the peer is, if that is known already.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&Endpoint> {
+        self.peer.as_ref()
+    }
+}
+
+impl Future for Incoming {
+    type Output = io::Result<Link>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.link.as_mut().poll(cx)
+    }
+}
+
+impl Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
 
 /// Ordered, reliable bytes both ways. `poll_shutdown` ends our direction alone: the peer reads its end, and we
 /// may go on reading. `poll_write` may be called from any thread, one that no runtime has heard of too, where timers

@@ -106,11 +106,11 @@ impl Listener for Bound {
                 }
             };
             let options = self.options.clone();
-            let incoming = async move {
+            let incoming = Incoming::new(async move {
                 set_up(&SockRef::from(&stream), peer.is_ipv6(), &options)?;
                 link(stream, peer)
-            };
-            Ok(Box::pin(incoming) as Incoming)
+            });
+            Ok(incoming.with_peer(endpoint_of(SCHEME, peer)?))
         })
     }
 }

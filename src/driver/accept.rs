@@ -83,17 +83,18 @@ impl Unfinished {
     }
 }
 
-/// A connection that is served. Ends it when dropped, since a task that makes way is dropped where it stands.
+/// A peer that is served. Ends with it when dropped, since a task that makes way is dropped where it stands.
 struct Serving {
     port: Arc<dyn Port>,
-    connection: Driven,
+    /// None until the transport has made a link of the peer.
+    connection: Option<Driven>,
     ends: Ends,
     reason: Disconnect,
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let remains = self.connection.take_remains();
+        let remains = self.connection.as_ref().map(Driven::take_remains).unwrap_or_default();
         if let Some(pipe) = remains.pipe {
             self.port.lost(pipe, remains.batch);
             self.port.detach(pipe);
@@ -105,26 +106,25 @@ impl Drop for Serving {
 /// Serves one accepted peer to its end.
 async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, finished: Arc<AtomicBool>) {
     let limit = port.options().handshake_timeout.unwrap_or(Duration::MAX);
-    let ends = |peer| Ends { endpoint: endpoint.clone(), peer };
-    let link = match time::timeout(limit, incoming).await {
+    let peer = incoming.peer().unwrap_or(&endpoint).clone();
+    let ends = Ends { endpoint, peer };
+    let mut serving = Serving { port, connection: None, ends, reason: Disconnect::Crowded };
+    let link = match time::timeout(limit, incoming).await.map_err(|_| Disconnect::timed_out(limit)) {
         Ok(Ok(link)) => link,
-        Ok(Err(error)) => {
-            return report_end(&*port, None, false, ends(endpoint.clone()), error.into());
-        }
-        Err(_) => {
-            return report_end(&*port, None, false, ends(endpoint.clone()), Disconnect::timed_out(limit));
-        }
+        Ok(Err(error)) => return serving.reason = error.into(),
+        Err(late) => return serving.reason = late,
     };
-    let ends = ends(link.peer);
-    port.report(Event::Accepted { endpoint: endpoint.clone(), peer: ends.peer.clone() });
+    serving.ends.peer = link.peer;
+    let Ends { endpoint, peer } = serving.ends.clone();
+    serving.port.report(Event::Accepted { endpoint, peer });
     let Wire::Stream(wire) = link.wire else { return };
-    let connection = Driven::new(wire, Arc::clone(&port), ends.clone(), None);
-    let mut serving = Serving { port, connection, ends, reason: Disconnect::Crowded };
-    serving.connection.handshake().await;
+    let connection = Driven::new(wire, Arc::clone(&serving.port), serving.ends.clone(), None);
+    let connection = serving.connection.insert(connection);
+    connection.handshake().await;
     if finished.swap(true, Ordering::Relaxed) {
         return;
     }
     // From here on a task is only dropped with its runtime.
     serving.reason = Disconnect::Closed;
-    serving.reason = serving.connection.end().await;
+    serving.reason = connection.end().await;
 }

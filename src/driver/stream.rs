@@ -78,6 +78,7 @@ enum Phase {
 }
 
 /// What is left of a connection that ended.
+#[derive(Default)]
 pub(crate) struct Remains {
     pub(crate) pipe: Option<PipeId>,
     pub(crate) was_ready: bool,
