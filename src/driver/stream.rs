@@ -219,7 +219,7 @@ impl Connection {
             }
             // That may have made something to write: a PING or PONG, a step of the handshake, or, at its end,
             // what has been queued.
-            if blocked || (self.phase == phase && !self.engine.owes()) {
+            if blocked || (self.phase == phase && !self.owes()) {
                 return Ok(());
             }
         }
@@ -248,10 +248,19 @@ impl Connection {
         Ok(())
     }
 
+    const fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Shutdown | Phase::Farewell)
+    }
+
+    /// Whether the engine has something to write. Behind the end of our half nothing can be written.
+    fn owes(&self) -> bool {
+        !self.is_leaving() && self.engine.owes()
+    }
+
     /// Writes until nothing is left to write (false) or the kernel is full (true).
     fn drive_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         loop {
-            if self.batch.is_empty() && self.engine.owes() {
+            if self.batch.is_empty() && self.owes() {
                 let control = self.engine.control();
                 match Pin::new(&mut self.wire).poll_write(cx, control) {
                     Poll::Pending => return self.blocked(cx),
@@ -297,7 +306,11 @@ impl Connection {
                     Poll::Ready(Taken::Some) => {
                         self.commands.drain(..).for_each(|command| self.engine.send_command(&command));
                     }
-                    Poll::Ready(Taken::Finished) => self.phase = Phase::Shutdown,
+                    Poll::Ready(Taken::Finished) => {
+                        self.phase = Phase::Shutdown;
+                        // What still arrives is not looked at, so it proves no life.
+                        self.engine.set_reading(false, now());
+                    }
                     Poll::Ready(Taken::Stop(why)) => return Err(why),
                 }
                 Ok(Poll::Ready(()))
@@ -392,7 +405,7 @@ impl Connection {
 
     /// Works off what has been read. False: the lane is full, and what is left must wait.
     fn digest(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
-        if self.phase == Phase::Farewell {
+        if self.is_leaving() {
             self.input.clear();
             return Ok(true);
         }
@@ -426,7 +439,7 @@ impl Connection {
 
     /// Tells the peer why, if the engine has something to say and the kernel takes it at once.
     fn last_words(&mut self, cx: &mut Context<'_>) {
-        if self.batch.is_empty() && self.engine.owes() {
+        if self.batch.is_empty() && self.owes() {
             let control = self.engine.control();
             drop(Pin::new(&mut self.wire).poll_write(cx, control));
         }

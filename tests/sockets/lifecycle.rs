@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use zocket::{
-    BindError, ConnectError, Context, Dealer, DetachError, Dish, Event, HighWater, Pair, Pub, Pull, Push,
-    Radio, RecvError, Rep, Req, Router, SendError, Sub, SubscribeError, TryRecvError, TrySendError, XPub,
-    XSub,
+    BindError, ConnectError, Context, Dealer, DetachError, Dish, Event, Heartbeat, HighWater, Pair, Pub,
+    Pull, Push, Radio, RecvError, Rep, Req, Router, SendError, Sub, SubscribeError, TryRecvError,
+    TrySendError, XPub, XSub,
 };
 
 use crate::stage::{
@@ -449,6 +449,23 @@ async fn closing_does_not_reset_what_the_peer_has_yet_to_read() {
         let reason = crate::stage::disconnected(&mut events).await;
         assert!(matches!(reason, zocket::Disconnect::PeerClosed), "{scheme:?}: {reason:?}");
     }
+}
+
+#[tokio::test]
+async fn a_due_heartbeat_does_not_cut_the_farewell_short() {
+    let beat = Duration::from_millis(100);
+    let puppet = Puppet::new().await;
+    let push = Push::builder().heartbeat(Heartbeat::every(beat)).build();
+    push.connect(&puppet.endpoint).unwrap();
+    let mut stream = puppet.accept("PULL").await;
+    soon(push.send("last")).await.unwrap();
+    let mut closing = tokio::spawn(async move { push.close().await });
+    while crate::stage::read_frame(&mut stream).await.is_some() {}
+    // By then PINGs have become due, and their answers overdue.
+    let early = tokio::time::timeout(beat * 6, &mut closing).await;
+    assert!(early.is_err(), "the socket did not wait for its peer to close");
+    drop(stream);
+    assert_eq!(soon(closing).await.unwrap().messages, 0);
 }
 
 #[tokio::test]
