@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zocket_transport::{Endpoint, EndpointError};
+use zocket_transport::{CloseReason, Endpoint, EndpointError, TrustError};
 
 use crate::message::{Frame, GroupError, Message};
 use crate::zmtp::MAX_PREFIX;
@@ -258,6 +258,12 @@ pub enum Disconnect {
     /// The system reported a fault: refused, reset, unreachable, name not found.
     #[error("{0}")]
     Io(Arc<io::Error>),
+    /// One side does not trust who the other proves to be, or they could not agree on how to prove it.
+    #[error("{0}")]
+    Trust(TrustError),
+    /// The peer gave its reason for closing.
+    #[error("the peer closed the connection: {0}")]
+    PeerRefused(CloseReason),
     /// The peer broke a rule of the protocol, refused us, or fell silent.
     #[error("{0}")]
     Protocol(#[from] ProtocolError),
@@ -279,10 +285,25 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    /// Whether the peer will most likely refuse again: wrong socket type, mechanism or credentials.
+    /// Whether the next attempt will most likely end the same way: wrong socket type, mechanism or credentials, a
+    /// certificate or key that is not trusted. Somebody has to mend it, on either side.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Protocol(error) if error.is_refusal())
+        match self {
+            Self::Protocol(error) => error.is_refusal(),
+            Self::Trust(_) => true,
+            Self::PeerRefused(reason) => matches!(reason, CloseReason::SocketType | CloseReason::NotAllowed),
+            _ => false,
+        }
+    }
+
+    /// What a peer is told who has not ended the connection itself.
+    pub(crate) const fn told(&self) -> Option<CloseReason> {
+        match self {
+            Self::Protocol(error) => error.told(),
+            Self::Refused | Self::Crowded => Some(CloseReason::TryLater),
+            _ => None,
+        }
     }
 
     pub(crate) fn timed_out(after: Duration) -> Self {
@@ -295,6 +316,9 @@ impl Disconnect {
 
 impl From<io::Error> for Disconnect {
     fn from(error: io::Error) -> Self {
-        Self::Io(Arc::new(error))
+        if let Some(error) = TrustError::of(&error) {
+            return Self::Trust(error.clone());
+        }
+        CloseReason::of(&error).map_or_else(|| Self::Io(Arc::new(error)), Self::PeerRefused)
     }
 }

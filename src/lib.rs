@@ -78,6 +78,8 @@ pub use socket::kinds::{Request, kind};
 pub use socket::{Pattern, Peer, Receives, RecvStream, SendSink, Sends, Socket, SocketBuilder, Unsent};
 pub use zmtp::{PeerInfo, SocketKind, Version};
 pub use zocket_transport as transport;
-pub use zocket_transport::{Endpoint, EndpointError, KeepAlive, LinkOptions};
+pub use zocket_transport::{
+    CloseReason, Endpoint, EndpointError, Fingerprint, KeepAlive, LinkOptions, PeerProof, TrustError,
+};
 
 pub use socket::kinds::{Dealer, Dish, Pair, Pub, Pull, Push, Radio, Rep, Req, Router, Sub, XPub, XSub};

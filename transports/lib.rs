@@ -41,6 +41,7 @@ mod options;
 mod resolve;
 #[cfg(feature = "tcp")]
 pub mod tcp;
+mod trust;
 
 use std::fmt::{self, Debug};
 use std::io;
@@ -50,7 +51,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use options::{KeepAlive, LinkOptions};
+pub use options::{KeepAlive, LinkOptions, Liveness};
+pub use trust::{Fingerprint, FingerprintError, TrustError};
 
 /// A future on the heap that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -244,15 +246,19 @@ pub struct Link {
     pub local: Endpoint,
     /// The peer's end, or as in `local`.
     pub peer: Endpoint,
-    /// What the system vouches for about the peer, if anything.
+    /// What is proven about the peer, if anything.
     pub proof: Option<PeerProof>,
+    /// For wires whose close is a message to the peer. `poll_shutdown` of such a wire resolves when the peer has
+    /// acknowledged every byte, so the link may be dropped right behind it; and an end for a reason of ours goes
+    /// through here.
+    pub closer: Option<Closer>,
 }
 
 impl Link {
     /// A link about whose peer nothing is proven.
     #[must_use]
     pub const fn new(wire: Wire, local: Endpoint, peer: Endpoint) -> Self {
-        Self { wire, local, peer, proof: None }
+        Self { wire, local, peer, proof: None, closer: None }
     }
 
     /// Adds what is proven about the peer, or nothing.
@@ -260,6 +266,75 @@ impl Link {
     pub fn with_proof(mut self, proof: impl Into<Option<PeerProof>>) -> Self {
         self.proof = proof.into();
         self
+    }
+
+    /// Adds the way to close it with a reason.
+    #[must_use]
+    pub fn with_closer(mut self, closer: Closer) -> Self {
+        self.closer = Some(closer);
+        self
+    }
+}
+
+/// Closes a link at once and tells the peer why. What it has not received is lost.
+pub struct Closer(Box<dyn FnOnce(CloseReason) + Send>);
+
+impl Closer {
+    /// A closer that calls `close`.
+    #[must_use]
+    pub fn new(close: impl FnOnce(CloseReason) + Send + 'static) -> Self {
+        Self(Box::new(close))
+    }
+
+    /// Closes the link.
+    pub fn close(self, why: CloseReason) {
+        (self.0)(why);
+    }
+}
+
+impl Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closer").finish_non_exhaustive()
+    }
+}
+
+/// Why a side closed a link that it could have gone on with. The side that is told gets it within an
+/// [`io::Error`] of the kind `ConnectionAborted`, where [`CloseReason::of`] finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The other side broke the protocol.
+    #[error("a rule of the protocol was broken")]
+    Protocol,
+    /// The socket types do not go together.
+    #[error("the socket types do not go together")]
+    SocketType,
+    /// The other side is not allowed in.
+    #[error("no admittance")]
+    NotAllowed,
+    /// There is no place now.
+    #[error("there is no place now")]
+    TryLater,
+    /// Something failed that is not the other side's fault.
+    #[error("an internal fault")]
+    Internal,
+    /// A message, or part of one, was larger than is taken.
+    #[error("a message was too large")]
+    TooLarge,
+}
+
+impl CloseReason {
+    /// The peer's reason within an error of a transport, if it gave one.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<Self> {
+        trust::inside(error).copied()
+    }
+}
+
+/// As `ConnectionAborted`.
+impl From<CloseReason> for io::Error {
+    fn from(reason: CloseReason) -> Self {
+        Self::new(io::ErrorKind::ConnectionAborted, reason)
     }
 }
 
@@ -271,7 +346,7 @@ pub enum Wire {
     Stream(Box<dyn Stream>),
 }
 
-/// What the operating system, not the peer itself, says about who the peer is.
+/// Who the peer is, as the operating system or a key vouches for, and not the peer's word alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerProof {
@@ -283,5 +358,10 @@ pub enum PeerProof {
         group: u32,
         /// Process id, where the system tells. It may have been given to another process since.
         process: Option<i32>,
+    },
+    /// Whoever holds this key, which was proven by a signature over this connection's handshake.
+    Key {
+        /// The fingerprint of the public key.
+        fingerprint: Fingerprint,
     },
 }

@@ -29,6 +29,10 @@ pub struct LinkOptions {
     pub receive_buffer: Option<usize>,
     /// Whether the system probes silent peers. By default it does. tcp.
     pub keep_alive: KeepAlive,
+    /// How often this side says that it lives, and how much silence ends a link, where the transport itself sees to
+    /// that. `None`, the default: as [`keep_alive`](Self::keep_alive) has it. A zocket sets it from its own heartbeat
+    /// unless it is set here. quic.
+    pub liveness: Option<Liveness>,
     /// How many peers may wait to be accepted, from 1 up to 65535; what is beyond counts as the nearest of the
     /// two. The system may cap it (`net.core.somaxconn`). Default 1024: a restarted server meets all its peers
     /// at once. tcp and ipc.
@@ -60,6 +64,7 @@ impl Default for LinkOptions {
             send_buffer: None,
             receive_buffer: None,
             keep_alive: KeepAlive::default(),
+            liveness: None,
             backlog: 1024,
             ipv6: true,
             connect_timeout: Some(Duration::from_secs(30)),
@@ -68,6 +73,19 @@ impl Default for LinkOptions {
             unsent_low_water: None,
         }
     }
+}
+
+/// Signs of life on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a question and how long to wait for its answer: that is all of it"
+)]
+pub struct Liveness {
+    /// How much silence of our own ends with a sign of life.
+    pub interval: Duration,
+    /// How long the answer may take until the link is lost. The two together are the silence that ends it.
+    pub timeout: Duration,
 }
 
 /// Whether the system sends probes to a peer it has not heard from, and drops the link when they stay

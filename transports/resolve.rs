@@ -3,6 +3,7 @@
 //! Names are looked up at each attempt, off the thread. Invariant: endpoints that are made here are numeric, and an
 //! IPv4 peer of an IPv6 listener is shown as the IPv4 address it is.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -21,7 +22,7 @@ pub(crate) async fn bind<T>(
     options: &LinkOptions,
     listen: impl Fn(SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
-    let listen = |at| listen(at).map_err(|error| because(&error, format_args!("cannot listen at {at}")));
+    let listen = |at| listen(at).map_err(|error| because(error, format_args!("cannot listen at {at}")));
     if place.host == Host::Any {
         return bind_all(place.port, options, listen);
     }
@@ -69,7 +70,7 @@ where
         left -= 1;
         let attempt = within(deadline, parts, attempt(target));
         async move {
-            attempt.await.map_err(|error| because(&error, format_args!("cannot connect to {target}")))
+            attempt.await.map_err(|error| because(error, format_args!("cannot connect to {target}")))
         }
     })
     .await
@@ -190,8 +191,27 @@ pub(crate) fn endpoint_of(scheme: &str, address: SocketAddr) -> io::Result<Endpo
 }
 
 /// The same kind of error, with what it was about in front.
-pub(crate) fn because(error: &io::Error, what: fmt::Arguments<'_>) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+pub(crate) fn because(error: io::Error, what: fmt::Arguments<'_>) -> io::Error {
+    io::Error::new(error.kind(), Because { what: what.to_string(), error })
+}
+
+/// Keeps what an error was made of.
+#[derive(Debug)]
+struct Because {
+    what: String,
+    error: io::Error,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.error)
+    }
+}
+
+impl Error for Because {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.get_ref().map(|inner| inner as _)
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +219,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::TrustError;
+
+    #[test]
+    fn an_error_keeps_what_it_was_made_of() {
+        let error = because(TrustError::Expired.into(), format_args!("cannot connect"));
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(error.to_string(), "cannot connect: the peer's certificate has expired");
+        assert_eq!(TrustError::of(&error), Some(&TrustError::Expired));
+    }
 
     #[test]
     fn the_time_left_is_shared() {

@@ -164,7 +164,7 @@ async fn connect_to(
         // A given port is wanted again at once when the link is replaced.
         #[cfg(not(windows))]
         socket.set_reuseaddr(true)?;
-        socket.bind(*source).map_err(|error| because(&error, format_args!("source {source}")))?;
+        socket.bind(*source).map_err(|error| because(error, format_args!("source {source}")))?;
     }
     let stream = socket.connect(reachable(target)).await?;
     let peer = stream.peer_addr()?;

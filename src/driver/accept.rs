@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time;
-use zocket_transport::{Endpoint, Incoming, Listener, Wire};
+use zocket_transport::{Endpoint, Incoming, Listener};
 
 use super::dial::report_end;
 use super::prompt::Driven;
@@ -114,12 +114,13 @@ async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, fini
         Ok(Err(error)) => return serving.reason = error.into(),
         Err(late) => return serving.reason = late,
     };
-    serving.ends.peer = link.peer;
+    serving.ends.peer = link.peer.clone();
     let Ends { endpoint, peer } = serving.ends.clone();
     serving.port.report(Event::Accepted { endpoint, peer });
-    let Wire::Stream(wire) = link.wire else { return };
-    let connection = Driven::new(wire, Arc::clone(&serving.port), serving.ends.clone(), None);
-    let connection = serving.connection.insert(connection);
+    let connection = match Driven::new(link, Arc::clone(&serving.port), serving.ends.clone(), None) {
+        Ok(connection) => serving.connection.insert(connection),
+        Err(reason) => return serving.reason = reason,
+    };
     connection.handshake().await;
     if finished.swap(true, Ordering::Relaxed) {
         return;

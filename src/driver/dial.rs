@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::time;
-use zocket_transport::{Endpoint, Link, Transport, Wire};
+use zocket_transport::{Endpoint, Link, Transport};
 
 use super::backoff::Backoff;
 use super::prompt::Driven;
@@ -61,14 +61,12 @@ pub(crate) async fn dial(
 
 /// Drives one link to its end. Returns why it ended, and whether its handshake had finished.
 async fn serve(port: &Arc<dyn Port>, pipe: PipeId, endpoint: &Endpoint, link: Link) -> (Disconnect, bool) {
-    let ends = Ends { endpoint: endpoint.clone(), peer: link.peer };
+    let ends = Ends { endpoint: endpoint.clone(), peer: link.peer.clone() };
     port.report(Event::Connected { endpoint: ends.endpoint.clone(), peer: ends.peer.clone() });
-    let Wire::Stream(wire) = link.wire else {
-        let reason =
-            std::io::Error::new(std::io::ErrorKind::Unsupported, "this kind of wire is not supported");
-        return (reason.into(), false);
+    let connection = match Driven::new(link, Arc::clone(port), ends.clone(), Some(pipe)) {
+        Ok(connection) => connection,
+        Err(reason) => return (reason, false),
     };
-    let connection = Driven::new(wire, Arc::clone(port), ends.clone(), Some(pipe));
     let reason = connection.end().await;
     let remains = connection.take_remains();
     port.lost(pipe, remains.batch);

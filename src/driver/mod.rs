@@ -40,6 +40,14 @@ pub(crate) struct Ends {
     pub(crate) peer: Endpoint,
 }
 
+/// What is left of a connection that ended.
+#[derive(Default)]
+pub(crate) struct Remains {
+    pub(crate) pipe: Option<PipeId>,
+    pub(crate) was_ready: bool,
+    pub(crate) batch: Batch,
+}
+
 /// How tying a waiting pipe to an in-process peer went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linked {

@@ -8,14 +8,15 @@
 //! is left to the task, and so is what is large: the sender's thread is not ours to keep.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use zocket_transport::Stream;
+use zocket_transport::{Link, Wire};
 
-use super::stream::{Connection, Remains};
-use super::{Ends, Port};
+use super::stream::Connection;
+use super::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::pipe::PipeId;
 use crate::sync::lock;
@@ -25,9 +26,20 @@ use crate::sync::lock;
 pub(crate) struct Driven(Arc<Mutex<Connection>>);
 
 impl Driven {
-    pub(crate) fn new(wire: Box<dyn Stream>, port: Arc<dyn Port>, ends: Ends, pipe: Option<PipeId>) -> Self {
-        let connection = |this: &Weak<_>| Mutex::new(Connection::new(wire, port, ends, pipe, this.clone()));
-        Self(Arc::new_cyclic(connection))
+    pub(crate) fn new(
+        link: Link,
+        port: Arc<dyn Port>,
+        ends: Ends,
+        pipe: Option<PipeId>,
+    ) -> Result<Self, Disconnect> {
+        let Wire::Stream(wire) = link.wire else {
+            let text = "this kind of wire is not supported";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text).into());
+        };
+        let about = (link.closer, link.proof);
+        let connection =
+            |this: &Weak<_>| Mutex::new(Connection::new(wire, about, port, ends, pipe, this.clone()));
+        Ok(Self(Arc::new_cyclic(connection)))
     }
 
     /// Resolves when the handshake is over, one way or the other.

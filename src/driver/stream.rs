@@ -12,13 +12,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use zocket_transport::Stream;
+use zocket_transport::{Closer, PeerProof, Stream};
 
 use super::lookout::Lookout;
 use super::prompt::Prompt;
 use super::scratch::{self, READ};
 use super::sweep::Sweeper;
-use super::{Ends, Port};
+use super::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::pipe::{Batch, Bell, CHEAP, COPIED, PipeId, SLICES, Taken};
@@ -33,6 +33,9 @@ const READ_BUDGET: usize = 512 * 1024;
 #[derive(Debug)]
 pub(crate) struct Connection {
     wire: Box<dyn Stream>,
+    /// Of a wire whose end is a message to the peer.
+    closer: Option<Closer>,
+    proof: Option<PeerProof>,
     engine: Engine,
     port: Arc<dyn Port>,
     ends: Ends,
@@ -77,17 +80,10 @@ enum Phase {
     Farewell,
 }
 
-/// What is left of a connection that ended.
-#[derive(Default)]
-pub(crate) struct Remains {
-    pub(crate) pipe: Option<PipeId>,
-    pub(crate) was_ready: bool,
-    pub(crate) batch: Batch,
-}
-
 impl Connection {
     pub(super) fn new(
         wire: Box<dyn Stream>,
+        (closer, proof): (Option<Closer>, Option<PeerProof>),
         port: Arc<dyn Port>,
         ends: Ends,
         pipe: Option<PipeId>,
@@ -98,6 +94,8 @@ impl Connection {
         let sweeper = Sweeper::new(port.pool());
         Self {
             wire,
+            closer,
+            proof,
             engine,
             port,
             ends,
@@ -125,7 +123,7 @@ impl Connection {
 
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(why) = self.drive(cx) {
-            self.last_words(cx);
+            self.last_words(&why, cx);
             self.ended = Some(why);
         } else if self.phase == Phase::Handshake {
             return Poll::Pending;
@@ -148,7 +146,7 @@ impl Connection {
                 Poll::Pending
             }
             Err(why) => {
-                self.last_words(cx);
+                self.last_words(&why, cx);
                 // It stays, so that nobody writes in our stead any more.
                 self.ended = Some(why.clone());
                 Poll::Ready(why)
@@ -315,17 +313,17 @@ impl Connection {
                 }
                 Ok(Poll::Ready(()))
             }
-            Phase::Shutdown => {
-                let shutdown = Pin::new(&mut self.wire).poll_shutdown(cx)?;
-                if shutdown.is_ready() {
-                    self.phase = Phase::Farewell;
-                }
-                Ok(shutdown)
+            Phase::Shutdown if Pin::new(&mut self.wire).poll_shutdown(cx)?.is_ready() => {
+                self.phase = Phase::Farewell;
+                // Where closing is a message, the peer has everything by now.
+                if self.closer.is_some() { Err(Disconnect::Closed) } else { Ok(Poll::Ready(())) }
             }
-            Phase::Farewell => match self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands) {
-                Poll::Ready(Taken::Stop(why)) => Err(why),
-                Poll::Ready(Taken::Some | Taken::Finished) | Poll::Pending => Ok(Poll::Pending),
-            },
+            Phase::Shutdown | Phase::Farewell => {
+                match self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands) {
+                    Poll::Ready(Taken::Stop(why)) => Err(why),
+                    Poll::Ready(Taken::Some | Taken::Finished) | Poll::Pending => Ok(Poll::Pending),
+                }
+            }
         }
     }
 
@@ -437,9 +435,11 @@ impl Connection {
         }
     }
 
-    /// Tells the peer why, if the engine has something to say and the kernel takes it at once.
-    fn last_words(&mut self, cx: &mut Context<'_>) {
-        if self.batch.is_empty() && self.owes() {
+    /// Tells the peer why: closes with a reason, or else says what the engine has to say, if that goes at once.
+    fn last_words(&mut self, why: &Disconnect, cx: &mut Context<'_>) {
+        if let (Some(reason), Some(closer)) = (why.told(), self.closer.take()) {
+            closer.close(reason);
+        } else if self.batch.is_empty() && self.owes() {
             let control = self.engine.control();
             drop(Pin::new(&mut self.wire).poll_write(cx, control));
         }
@@ -476,6 +476,7 @@ impl Connection {
         self.pipe = Some(pipe);
         self.bell = self.port.bell(pipe);
         self.leave_closing();
+        let info = info.with_proof(self.proof.take());
         let greeting = self.port.identify(pipe, &info, &self.ends)?;
         greeting.iter().for_each(|command| self.engine.send_command(command));
         self.phase = Phase::Traffic;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use zocket_transport::{KeepAlive, LinkOptions};
+use zocket_transport::{KeepAlive, LinkOptions, Liveness};
 
 use super::core::Core;
 use super::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, Welcomes, kind};
@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::message::{Frame, Message};
 use crate::options::{Heartbeat, Reconnect, SocketOptions, Verbose};
 use crate::pipe::HighWater;
+use crate::zmtp::HeartbeatConfig;
 
 /// Options of a socket. Made by [`Socket::builder`]; [`build`](Self::build) makes the socket.
 ///
@@ -50,6 +51,9 @@ impl<P: Pattern> SocketBuilder<P> {
         const UNSENT: u32 = 16 * 1024;
         if self.options.conflate {
             self.options.link.unsent_low_water.get_or_insert(UNSENT);
+        }
+        if let HeartbeatConfig { interval: Some(interval), timeout, .. } = self.options.heartbeat.config() {
+            self.options.link.liveness.get_or_insert(Liveness { interval, timeout });
         }
         let context = self.context.unwrap_or_else(|| Context::global().clone());
         Socket { core: Core::new(self.options, context) }

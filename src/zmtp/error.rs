@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use zocket_transport::CloseReason;
+
 use super::kind::SocketKind;
 use crate::message::GroupError;
 
@@ -152,6 +154,22 @@ impl ProtocolError {
                 | Self::NotGrouped
                 | Self::PeerError { .. }
         )
+    }
+}
+
+impl ProtocolError {
+    /// What the peer is told, if it has not refused or fallen silent itself.
+    pub(crate) const fn told(&self) -> Option<CloseReason> {
+        match self {
+            Self::PeerError { .. } | Self::HandshakeTimeout { .. } | Self::HeartbeatTimeout { .. } => None,
+            Self::KindMismatch { .. } | Self::UnknownKind { .. } => Some(CloseReason::SocketType),
+            Self::FrameTooLarge { .. }
+            | Self::PrefixTooLong { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::TooManyFrames { .. }
+            | Self::HandshakeTooLarge { .. } => Some(CloseReason::TooLarge),
+            _ => Some(CloseReason::Protocol),
+        }
     }
 }
 

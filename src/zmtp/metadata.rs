@@ -9,6 +9,8 @@
 
 use bytes::{BufMut, BytesMut};
 
+use zocket_transport::PeerProof;
+
 use super::Version;
 use super::error::{ProtocolError, shown};
 use super::kind::SocketKind;
@@ -32,11 +34,17 @@ pub struct PeerInfo {
     version: Version,
     mechanism: &'static str,
     metadata: Metadata,
+    proof: Option<PeerProof>,
 }
 
 impl PeerInfo {
     pub(crate) const fn new(version: Version, mechanism: &'static str, metadata: Metadata) -> Self {
-        Self { version, mechanism, metadata }
+        Self { version, mechanism, metadata, proof: None }
+    }
+
+    pub(crate) fn with_proof(mut self, proof: Option<PeerProof>) -> Self {
+        self.proof = proof;
+        self
     }
 
     /// A peer in this process, which needs no handshake.
@@ -74,6 +82,12 @@ impl PeerInfo {
     #[must_use]
     pub const fn mechanism(&self) -> &str {
         self.mechanism
+    }
+
+    /// What is proven about the peer, beyond its own word: over ipc its user and process, over quic the key it holds.
+    #[must_use]
+    pub const fn proof(&self) -> Option<&PeerProof> {
+        self.proof.as_ref()
     }
 
     /// A property that the peer sent beside its type and routing id. Upper and lower case are the same.
