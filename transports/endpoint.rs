@@ -209,6 +209,14 @@ pub enum EndpointError {
         /// The schemes that are served.
         known: Vec<&'static str>,
     },
+    /// The transport has not been told what it needs for that, as whom to trust.
+    #[error("endpoint {endpoint:?}: {missing}")]
+    NotSetUp {
+        /// The text.
+        endpoint: String,
+        /// What is missing, as a sentence.
+        missing: &'static str,
+    },
     /// The address is not one of its scheme.
     #[error("endpoint {endpoint:?}: {part:?}: {reason}")]
     Address {
@@ -232,6 +240,12 @@ impl EndpointError {
         }
     }
 
+    /// The transport of `endpoint` lacks something to go there. For transports.
+    #[must_use]
+    pub fn not_set_up(endpoint: &Endpoint, missing: &'static str) -> Self {
+        Self::NotSetUp { endpoint: endpoint.as_str().into(), missing }
+    }
+
     /// In the address of `endpoint`, `part` is wrong. For transports.
     #[must_use]
     pub fn address(
@@ -251,6 +265,7 @@ impl EndpointError {
             | Self::EmptyAddress { endpoint }
             | Self::TooLong { endpoint, .. }
             | Self::UnknownScheme { endpoint, .. }
+            | Self::NotSetUp { endpoint, .. }
             | Self::Address { endpoint, .. } => endpoint,
         }
     }

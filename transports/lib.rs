@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `tcp` (default) | `tcp://` | `tcp::Tcp`: IPv4 and IPv6 |
 //! | `ipc` (default, unix) | `ipc://` | `ipc::Ipc`: Unix-domain sockets |
+//! | `quic` | `quic://` | `quic::Quic`: encrypted, over UDP; brings `ring`, which is C and assembly |
 //! | `contract` | | `contract`: the tests every transport passes |
 //!
 //! # The contract
@@ -26,18 +27,20 @@
 //! * **Errors name what was wrong** in their text, and are of the [`io::ErrorKind`] one would expect:
 //!   `AddrInUse`, `ConnectionRefused`, `NotFound`, `TimedOut`, `InvalidInput`.
 
-#[cfg(feature = "tcp")]
+#[cfg(any(feature = "quic", feature = "tcp"))]
 mod address;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod endpoint;
 pub mod inproc;
-#[cfg(all(feature = "tcp", unix))]
+#[cfg(all(any(feature = "quic", feature = "tcp"), unix))]
 mod interface;
 #[cfg(all(feature = "ipc", unix))]
 pub mod ipc;
 mod options;
-#[cfg(feature = "tcp")]
+#[cfg(feature = "quic")]
+pub mod quic;
+#[cfg(any(feature = "quic", feature = "tcp"))]
 mod resolve;
 #[cfg(feature = "tcp")]
 pub mod tcp;

@@ -23,11 +23,14 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct LinkOptions {
     /// Bytes the kernel buffers for sending (`SO_SNDBUF`). The system may take another value: Linux doubles it,
-    /// and has a limit. `None`, the default, leaves it to the system, which for tcp adapts it. tcp and ipc.
+    /// and has a limit. `None`, the default, leaves it to the system, which for tcp adapts it. tcp and ipc. With quic, which
+    /// buffers by itself, how much may wait to be acknowledged; 1 MiB by default.
     pub send_buffer: Option<usize>,
-    /// Bytes the kernel buffers of what has arrived (`SO_RCVBUF`); else as for sending. tcp and ipc.
+    /// Bytes the kernel buffers of what has arrived (`SO_RCVBUF`); else as for sending. With quic the window:
+    /// how much the peer may send that we have not read.
     pub receive_buffer: Option<usize>,
-    /// Whether the system probes silent peers. By default it does. tcp.
+    /// Whether the system probes silent peers. By default it does. tcp; quic where there is no
+    /// [`liveness`](Self::liveness).
     pub keep_alive: KeepAlive,
     /// How often this side says that it lives, and how much silence ends a link, where the transport itself sees to
     /// that. `None`, the default: as [`keep_alive`](Self::keep_alive) has it. A zocket sets it from its own heartbeat
@@ -35,14 +38,14 @@ pub struct LinkOptions {
     pub liveness: Option<Liveness>,
     /// How many peers may wait to be accepted, from 1 up to 65535; what is beyond counts as the nearest of the
     /// two. The system may cap it (`net.core.somaxconn`). Default 1024: a restarted server meets all its peers
-    /// at once. tcp and ipc.
+    /// at once. tcp, ipc and quic.
     pub backlog: u32,
     /// Whether IPv6 is used. `true`, the default: names resolve to both families, and `*` accepts both; where
-    /// the system has no IPv6, it accepts IPv4. `false`: IPv6 addresses are errors. tcp.
+    /// the system has no IPv6, it accepts IPv4. `false`: IPv6 addresses are errors. tcp and quic.
     pub ipv6: bool,
     /// How long one attempt to connect may take, with the look-up of its name. Where a name has several
     /// addresses, each gets an equal share of what is left. `None`: as long as the system tries, on Linux about
-    /// two minutes for each address. Default 30 s. tcp; ipc never waits.
+    /// two minutes for each address. Default 30 s. tcp and quic; ipc never waits.
     pub connect_timeout: Option<Duration>,
     /// How long sent bytes may stay unacknowledged until the link is given up (`TCP_USER_TIMEOUT`), in whole
     /// milliseconds, at least one. `None`, the default: the system's limit, on Linux about 15 minutes. When set,
@@ -123,13 +126,16 @@ impl Default for KeepAlive {
     }
 }
 
-#[cfg(any(feature = "tcp", all(feature = "ipc", unix)))]
+#[cfg(any(feature = "quic", feature = "tcp", all(feature = "ipc", unix)))]
 impl LinkOptions {
-    /// For `listen(2)`.
+    /// For `listen(2)` and its like.
     pub(crate) fn listen_backlog(&self) -> u32 {
         self.backlog.clamp(1, 65_535)
     }
+}
 
+#[cfg(any(feature = "tcp", all(feature = "ipc", unix)))]
+impl LinkOptions {
     pub(crate) fn set_buffers(&self, socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
         // The system call takes a C int; more would become negative.
         const LARGEST: usize = (u32::MAX >> 1) as usize;

@@ -7,6 +7,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+#[cfg(feature = "quic")]
+use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
@@ -50,6 +52,7 @@ fn bind_all<T>(
 }
 
 /// Connects to the first of a place's addresses that answers, with `attempt`, within the time for connecting.
+#[cfg(feature = "tcp")]
 pub(crate) async fn connect<T, F>(
     place: &Place,
     options: &LinkOptions,
@@ -59,10 +62,7 @@ where
     F: Future<Output = io::Result<T>>,
 {
     let deadline = options.connect_timeout.and_then(|limit| Instant::now().checked_add(limit));
-    let targets = match literal(place, options)? {
-        Some(target) => vec![target],
-        None => within(deadline, 1, look_up(place, options)).await?,
-    };
+    let targets = targets(place, options, deadline).await?;
     let mut left = targets.len();
     first(targets, |target| {
         // What is left of the time is shared by the addresses that are left.
@@ -74,6 +74,60 @@ where
         }
     })
     .await
+}
+
+async fn targets(
+    place: &Place,
+    options: &LinkOptions,
+    deadline: Option<Instant>,
+) -> io::Result<Vec<SocketAddr>> {
+    match literal(place, options)? {
+        Some(target) => Ok(vec![target]),
+        None => within(deadline, 1, look_up(place, options)).await,
+    }
+}
+
+/// How long an address may be silent before the next one is tried beside it: the value of RFC 8305, section 5.
+#[cfg(feature = "quic")]
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// As [`connect`], where a dead address only stays silent: the next is tried beside it soon, and the first that
+/// answers is taken.
+#[cfg(feature = "quic")]
+pub(crate) async fn race<T, F>(
+    place: &Place,
+    options: &LinkOptions,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
+    let deadline = options.connect_timeout.and_then(|limit| Instant::now().checked_add(limit));
+    let targets = targets(place, options, deadline).await?;
+    let mut attempts = tokio::task::JoinSet::new();
+    let mut wait = Duration::ZERO;
+    for target in targets {
+        let attempt = attempt(target);
+        attempts.spawn(async move {
+            tokio::time::sleep(wait).await;
+            let done = within(deadline, 1, attempt).await;
+            (wait, done.map_err(|error| because(error, format_args!("cannot connect to {target}"))))
+        });
+        wait += STAGGER;
+    }
+    let mut failed: Option<(Duration, io::Error)> = None;
+    while let Some(Ok((turn, done))) = attempts.join_next().await {
+        match done {
+            Ok(done) => return Ok(done),
+            // As in `first`.
+            Err(error) if failed.as_ref().is_none_or(|(earlier, _)| turn < *earlier) => {
+                failed = Some((turn, error));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(failed.map_or_else(|| io::ErrorKind::AddrNotAvailable.into(), |(_, error)| error))
 }
 
 /// Waits for `work` no longer than one of `parts` equal parts of the time that is left.

@@ -124,7 +124,7 @@ pub enum TrustError {
     #[error("the peer refuses us: {reason}")]
     RefusedByPeer {
         /// Its reason, as the name of a TLS alert (RFC 8446, section 6).
-        reason: &'static str,
+        reason: String,
     },
 }
 

@@ -82,7 +82,7 @@
 //! | `IO_THREADS` (1) | your runtime; without one, [`io_threads`](crate::ContextBuilder::io_threads) (1) |
 //! | `TYPE` | [`kind`](crate::Socket::kind) |
 //! | `BLOCKY`, `MAX_SOCKETS`, `THREAD_*`, `AFFINITY` | nothing of the kind |
-//! | `PLAIN_*`, `CURVE_*`, `ZAP_*`, `GSSAPI_*` | not yet: NULL only |
+//! | `PLAIN_*`, `CURVE_*`, `ZAP_*`, `GSSAPI_*` | not yet: NULL only; over [quic](super::transports#quic) TLS |
 //! | `SOCKS_*`, `USE_FD`, `BINDTODEVICE`, `METADATA`, `INVERT_MATCHING`, filters, multicast | not here |
 //!
 //! # Behaviour

@@ -3,4 +3,5 @@
 mod endpoint;
 #[cfg(unix)]
 mod ipc;
+mod quic;
 mod tcp;

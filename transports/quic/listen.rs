@@ -1,0 +1,216 @@
+//! A bound address: its UDP socket, its listener, and what becomes of it when the listener goes before its links.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use quinn::{Connection, Endpoint as Socket, ReadExactError, ServerConfig};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+use super::identity::Identity;
+use super::stream::{self, QuicStream};
+use super::tls::{self, Verdict};
+use super::trust::Trust;
+use super::{MAIN_LANE, Quic, SCHEME, Sockets, link, lock, socket, tune, udp_socket};
+use crate::address::Place;
+use crate::resolve::{self, endpoint_of};
+use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Link, LinkOptions, Listener};
+
+/// How long the port of the last link is waited for: `quinn` closes its socket a moment after we let go of it.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// The socket of a bound address, shared by the listener and its links.
+#[derive(Debug)]
+pub(super) struct Port {
+    socket: Socket,
+    address: SocketAddr,
+    /// Turns peers away while there are only links.
+    refusing: Mutex<Option<AbortHandle>>,
+}
+
+impl Port {
+    fn stop_refusing(&self) -> bool {
+        lock(&self.refusing).take().map(|task| task.abort()).is_some()
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.stop_refusing();
+    }
+}
+
+pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> io::Result<Box<dyn Listener>> {
+    let Some(identity) = &quic.identity else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let (identity, clients) = (identity.clone(), quic.clients.clone());
+    let config = server_config(&identity, clients.as_ref(), options)?;
+    let deadline = Instant::now() + LEAVING;
+    let port = loop {
+        match resolve::bind(place, options, |at| quic.sockets.claim(at, &config)).await? {
+            Claimed::Port(port) => break port,
+            Claimed::Leaving(error) if Instant::now() >= deadline => return Err(error),
+            Claimed::Leaving(_) => sleep(Duration::from_millis(1)).await,
+        }
+    };
+    let endpoint = endpoint_of(SCHEME, port.address)?;
+    let unfinished = Arc::default();
+    Ok(Box::new(Bound { port, endpoint, identity, clients, config, unfinished }))
+}
+
+fn server_config(
+    identity: &Identity,
+    clients: Option<&Trust>,
+    options: &LinkOptions,
+) -> io::Result<ServerConfig> {
+    let crypto = tls::server(identity, clients, &Verdict::default())?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let waiting = options.listen_backlog();
+    config
+        .transport_config(tune::transport(options, 1))
+        .migration(true)
+        .max_incoming(usize::try_from(waiting).unwrap_or(usize::MAX))
+        .incoming_buffer_size(tune::UNPROVEN_BYTES)
+        .incoming_buffer_size_total(tune::UNPROVEN_BYTES * u64::from(waiting));
+    Ok(config)
+}
+
+enum Claimed {
+    Port(Arc<Port>),
+    /// It was ours, and will be free in a moment.
+    Leaving(io::Error),
+}
+
+impl Sockets {
+    /// Makes a socket for an address, or takes the one that only its links still use.
+    fn claim(&self, at: SocketAddr, config: &ServerConfig) -> io::Result<Claimed> {
+        let mut bound = lock(&self.bound);
+        if let Some(port) = bound.get(&at).and_then(Weak::upgrade)
+            && port.stop_refusing()
+        {
+            port.socket.set_server_config(Some(config.clone()));
+            return Ok(Claimed::Port(port));
+        }
+        let udp: UdpSocket = match udp_socket(at) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && bound.get(&at).is_some_and(|port| port.strong_count() == 0) =>
+            {
+                return Ok(Claimed::Leaving(error));
+            }
+            done => done?,
+        };
+        let address = udp.local_addr()?;
+        let socket = socket(udp, Some(config.clone()))?;
+        let port = Arc::new(Port { socket, address, refusing: Mutex::default() });
+        bound.retain(|_, port| port.strong_count() > 0);
+        bound.insert(address, Arc::downgrade(&port));
+        Ok(Claimed::Port(port))
+    }
+}
+
+#[derive(Debug)]
+struct Bound {
+    port: Arc<Port>,
+    endpoint: Endpoint,
+    identity: Identity,
+    clients: Option<Trust>,
+    config: ServerConfig,
+    /// How many handshakes are under way.
+    unfinished: Arc<AtomicUsize>,
+}
+
+impl Listener for Bound {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        Box::pin(async {
+            loop {
+                let Some(incoming) = self.port.socket.accept().await else {
+                    return Err(io::Error::other("the runtime of the listener is gone"));
+                };
+                let busy = self.unfinished.load(Ordering::Relaxed) >= tune::BUSY;
+                if busy && !incoming.remote_address_validated() {
+                    // Not refused, for it may be retried: that was just asked.
+                    incoming.retry().ok();
+                    continue;
+                }
+                let peer = endpoint_of(SCHEME, incoming.remote_address())?;
+                return Ok(Incoming::new(self.upgrade(incoming)?).with_peer(peer));
+            }
+        })
+    }
+}
+
+impl Bound {
+    /// Finishes a peer's handshake.
+    fn upgrade(
+        &self,
+        incoming: quinn::Incoming,
+    ) -> io::Result<impl Future<Output = io::Result<Link>> + Send + 'static> {
+        let verdict = Verdict::default();
+        let mut config = self.config.clone();
+        if self.clients.is_some() {
+            // One of its own, to know what was wrong with this peer.
+            config.crypto = Arc::new(tls::server(&self.identity, self.clients.as_ref(), &verdict)?);
+        }
+        let (port, unfinished) = (Arc::clone(&self.port), Counted::new(&self.unfinished));
+        Ok(async move {
+            let _unfinished = unfinished;
+            let connecting = incoming.accept_with(Arc::new(config)).map_err(tls::failed)?;
+            let connection = connecting.await.map_err(|error| verdict.failed(error))?;
+            first_stream(connection, port).await
+        })
+    }
+}
+
+async fn first_stream(connection: Connection, port: Arc<Port>) -> io::Result<Link> {
+    let (send, mut recv) = connection.accept_bi().await.map_err(tls::failed)?;
+    let mut lane = [0];
+    recv.read_exact(&mut lane).await.map_err(|error| match error {
+        ReadExactError::ReadError(error) => stream::read_failed(error),
+        ReadExactError::FinishedEarly(_) => io::ErrorKind::UnexpectedEof.into(),
+    })?;
+    if lane != [MAIN_LANE] {
+        connection.close(tls::code(CloseReason::Protocol), b"");
+        let text = format!("the peer's first stream is for lane {}", lane[0]);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let local =
+        SocketAddr::new(connection.local_ip().unwrap_or_else(|| port.address.ip()), port.address.port());
+    link(QuicStream::new(connection, (send, recv), port), local)
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Whoever comes is told at once that nobody listens, while there are links. The last of them ends this.
+        let socket = self.port.socket.clone();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let refusing = runtime.spawn(async move {
+            while let Some(incoming) = socket.accept().await {
+                incoming.refuse();
+            }
+        });
+        *lock(&self.port.refusing) = Some(refusing.abort_handle());
+    }
+}
+
+/// One of a number.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(number: &Arc<AtomicUsize>) -> Self {
+        number.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(number))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

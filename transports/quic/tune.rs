@@ -1,0 +1,66 @@
+//! The numbers of a connection: windows, signs of life, limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{IdleTimeout, TransportConfig};
+
+use crate::{KeepAlive, LinkOptions, Liveness};
+
+/// How many bytes of a link may wait to be read at one end, and as many to be acknowledged at the other: 1 MiB, which
+/// fills 800 Mbit/s at a round trip of 10 ms, or 80 at 100. A peer that is not read makes us hold no more. While a link
+/// is one stream, the window of the stream is the connection's.
+const WINDOW: usize = 1 << 20;
+
+/// The least that either can be: a packet.
+const LEAST: usize = 1200;
+
+/// What the kernel should buffer for all the links of a UDP socket, in packets that have arrived or are to leave. The
+/// usual default of 208 KiB loses packets of a single link whose window is open. The system may allow less.
+pub(super) const SOCKET_BUFFER: usize = 4 * WINDOW;
+
+/// The guess at a round trip before the first was measured, of which three is the first wait for an answer: a peer
+/// that was not there at first is asked again after 0.3 s and not after one, as RFC 9002 has it. Farther peers than
+/// that cost a packet or two.
+const FIRST_RTT: Duration = Duration::from_millis(100);
+
+/// Packets that a peer may send before it is accepted: those of a handshake's first flight.
+pub(super) const UNPROVEN_BYTES: u64 = 8 * 1024;
+
+/// From so many unfinished handshakes on, an unproven address first has to show that it can be answered (RFC 9000,
+/// section 8.1.2), which costs it a round trip and us no memory.
+pub(super) const BUSY: usize = 64;
+
+/// `streams` is how many the peer may open.
+pub(super) fn transport(options: &LinkOptions, streams: u32) -> Arc<TransportConfig> {
+    let window = |bytes: Option<usize>| bytes.unwrap_or(WINDOW).max(LEAST);
+    let receive = u32::try_from(window(options.receive_buffer)).unwrap_or(u32::MAX);
+    let (keep_alive, idle) = liveness(options);
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(streams.into())
+        .max_concurrent_uni_streams(0_u32.into())
+        .stream_receive_window(receive.into())
+        .receive_window(receive.into())
+        .send_window(u64::try_from(window(options.send_buffer)).unwrap_or(u64::MAX))
+        .datagram_receive_buffer_size(None)
+        .initial_rtt(FIRST_RTT)
+        .keep_alive_interval(keep_alive)
+        .max_idle_timeout(idle);
+    Arc::new(config)
+}
+
+/// How often we say that we live, and how much silence of the peer's ends the connection.
+fn liveness(options: &LinkOptions) -> (Option<Duration>, Option<IdleTimeout>) {
+    let (interval, silence) = match (options.liveness, options.keep_alive) {
+        (Some(Liveness { interval, timeout }), _) => (interval, interval.saturating_add(timeout)),
+        (None, KeepAlive::On { idle, interval, count }) => {
+            let interval = interval.unwrap_or(Duration::from_secs(15));
+            let probing = interval.saturating_mul(count.unwrap_or(4));
+            (interval, idle.unwrap_or(Duration::from_secs(60)).saturating_add(probing))
+        }
+        (None, KeepAlive::Off | KeepAlive::System) => return (None, None),
+    };
+    // Beyond what can be said it is for ever.
+    (Some(interval), IdleTimeout::try_from(silence).ok())
+}
