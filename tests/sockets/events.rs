@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zocket::{Disconnect, Event, Monitor, ProtocolError, Pull, Push, Reconnect};
 
-use crate::stage::{Order, Place, Puppet, SCHEMES, Scheme, WIRES, meet, ready, soon};
+use crate::stage::{Order, Place, Puppet, SCHEMES, Scheme, Staged, WIRES, meet, ready, soon};
 
 /// The names of all events until the monitor ends.
 async fn story(mut events: Monitor) -> Vec<&'static str> {
@@ -35,8 +35,8 @@ fn name(event: &Event) -> &'static str {
 #[tokio::test]
 async fn each_side_tells_its_story_in_order() {
     for scheme in WIRES {
-        let pull = Pull::new();
-        let push = Push::builder().reconnect(Reconnect::never()).build();
+        let pull = Pull::staged();
+        let push = Push::set_up().reconnect(Reconnect::never()).build();
         let (accepting, dialling) = (pull.monitor(), push.monitor());
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         soon(push.close()).await;
@@ -54,7 +54,7 @@ async fn each_side_tells_its_story_in_order() {
 
 #[tokio::test]
 async fn in_process_peers_are_told_of_as_well() {
-    let (pull, push) = (Pull::new(), Push::new());
+    let (pull, push) = (Pull::staged(), Push::staged());
     let (accepting, dialling) = (pull.monitor(), push.monitor());
     let _place = meet(&pull, &push, (Scheme::Inproc, Order::BindFirst)).await;
     soon(push.close()).await;
@@ -66,7 +66,7 @@ async fn in_process_peers_are_told_of_as_well() {
 #[tokio::test]
 async fn events_name_the_endpoint_the_peer_and_the_pipe() {
     for scheme in SCHEMES {
-        let (pull, push) = (Pull::new(), Push::new());
+        let (pull, push) = (Pull::staged(), Push::staged());
         let mut events = pull.monitor();
         let place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         let mut address = None;
@@ -93,7 +93,7 @@ async fn events_name_the_endpoint_the_peer_and_the_pipe() {
 #[tokio::test]
 async fn a_connection_that_fails_and_comes_back_is_one_story() {
     let puppet = Puppet::new().await;
-    let push = Push::builder().reconnect(crate::reconnect::quickly()).build();
+    let push = Push::set_up().reconnect(crate::reconnect::quickly()).build();
     let mut events = push.monitor();
     push.connect(&puppet.endpoint).unwrap();
     drop(soon(puppet.listener.accept()).await.unwrap());
@@ -115,7 +115,7 @@ async fn a_connection_that_fails_and_comes_back_is_one_story() {
 
 #[tokio::test]
 async fn a_silent_peer_fails_its_handshake_in_time() {
-    let pull = Pull::builder().handshake_timeout(Duration::from_millis(30)).build();
+    let pull = Pull::set_up().handshake_timeout(Duration::from_millis(30)).build();
     let mut events = pull.monitor();
     let place = Place::new(Scheme::Tcp);
     pull.bind(&place.endpoint).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_silent_peer_fails_its_handshake_in_time() {
 
 #[tokio::test]
 async fn a_monitor_that_is_not_read_says_how_much_it_missed_and_holds_nobody_up() {
-    let pull = Pull::new();
+    let pull = Pull::staged();
     let mut slow = pull.monitor();
     let mut fast = pull.monitor();
     let mut total = 0_u64;
@@ -159,7 +159,7 @@ async fn a_monitor_that_is_not_read_says_how_much_it_missed_and_holds_nobody_up(
 
 #[tokio::test]
 async fn a_monitor_starts_with_what_happens_next() {
-    let pull = Pull::new();
+    let pull = Pull::staged();
     pull.bind("tcp://127.0.0.1:0").await.unwrap();
     let mut events = pull.monitor();
     soon(pull.close()).await;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use zocket::{Dealer, HighWater, Message, PipeId, Pull, Push};
 
-use crate::stage::{Order, SCHEMES, join, meet, number_of, numbered, soon, until};
+use crate::stage::{Order, SCHEMES, Staged, join, meet, number_of, numbered, soon, until};
 
 #[tokio::test]
 async fn messages_go_out_in_turn_by_whole_message() {
     for scheme in SCHEMES {
-        let push = Push::new();
-        let pulls = [Pull::new(), Pull::new(), Pull::new()];
+        let push = Push::staged();
+        let pulls = [Pull::staged(), Pull::staged(), Pull::staged()];
         let place = meet(&push, &pulls[0], (scheme, Order::BindFirst)).await;
         join(&push, &pulls[1], &place.endpoint).await;
         join(&push, &pulls[2], &place.endpoint).await;
@@ -37,8 +37,8 @@ async fn messages_go_out_in_turn_by_whole_message() {
 #[tokio::test]
 async fn peers_are_read_in_turn_however_much_each_has_sent() {
     for scheme in SCHEMES {
-        let pull = Pull::new();
-        let (loud, quiet) = (Push::new(), Push::new());
+        let pull = Pull::staged();
+        let (loud, quiet) = (Push::staged(), Push::staged());
         let place = meet(&pull, &loud, (scheme, Order::BindFirst)).await;
         let quiet_pipe = join(&pull, &quiet, &place.endpoint).await;
         for number in 0..500 {
@@ -60,7 +60,7 @@ async fn peers_are_read_in_turn_however_much_each_has_sent() {
 #[tokio::test]
 async fn recv_many_takes_what_is_there_and_no_more_than_asked() {
     for scheme in SCHEMES {
-        let (push, pull) = (Push::new(), Pull::new());
+        let (push, pull) = (Push::staged(), Pull::staged());
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         for number in 0..100 {
             soon(push.send(numbered(number, 4))).await.unwrap();
@@ -97,9 +97,9 @@ async fn many_tasks_on_one_socket_lose_double_and_reorder_nothing() {
     const EACH: u32 = 1000;
     for scheme in SCHEMES {
         let mark = HighWater::messages(16);
-        let push = Arc::new(Push::builder().send_high_water(mark).build());
+        let push = Arc::new(Push::set_up().send_high_water(mark).build());
         let pulls: Vec<_> =
-            (0..2).map(|_| Arc::new(Pull::builder().receive_high_water(mark).build())).collect();
+            (0..2).map(|_| Arc::new(Pull::set_up().receive_high_water(mark).build())).collect();
         let place = meet(&*push, &*pulls[0], (scheme, Order::BindFirst)).await;
         join(&*push, &*pulls[1], &place.endpoint).await;
         let senders: Vec<_> = (0..SENDERS)
@@ -154,7 +154,7 @@ async fn many_tasks_on_one_socket_lose_double_and_reorder_nothing() {
 async fn both_directions_of_one_socket_flow_at_once() {
     for scheme in SCHEMES {
         let mark = HighWater::messages(8);
-        let build = || Arc::new(Dealer::builder().send_high_water(mark).receive_high_water(mark).build());
+        let build = || Arc::new(Dealer::set_up().send_high_water(mark).receive_high_water(mark).build());
         let ends = [build(), build()];
         let _place = meet(&*ends[0], &*ends[1], (scheme, Order::BindFirst)).await;
         let mut tasks = Vec::new();
@@ -181,15 +181,14 @@ async fn both_directions_of_one_socket_flow_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn peers_that_come_and_go_take_nothing_from_others() {
     for scheme in SCHEMES {
-        let pull = Arc::new(Pull::builder().receive_high_water(HighWater::messages(4)).build());
+        let pull = Arc::new(Pull::set_up().receive_high_water(HighWater::messages(4)).build());
         let place = crate::stage::Place::new(scheme);
         pull.bind(&place.endpoint).await.unwrap();
         let pushes: Vec<_> = (0..20_u32)
             .map(|sender| {
-                let endpoint = place.endpoint.clone();
+                let push = Push::staged();
+                push.connect(&place.endpoint).unwrap();
                 tokio::spawn(async move {
-                    let push = Push::new();
-                    push.connect(&endpoint).unwrap();
                     for number in 0..50 {
                         push.send(stamped(sender, number)).await.unwrap();
                     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use zocket::{Dealer, HighWater, Message, Pair, Pub, Pull, Push, Req, Sends, Socket, TrySendError};
 
 use crate::stage::{
-    LARGE, Order, Place, Puppet, SCHEMES, Scheme, WIRES, expect_run, fill, fill_up, handshake, meet,
+    LARGE, Order, Place, Puppet, SCHEMES, Scheme, Staged, WIRES, expect_run, fill, fill_up, handshake, meet,
     numbered, only_peer, small_buffers, soon, until,
 };
 
@@ -22,18 +22,18 @@ async fn without_a_peer_a_pipe_takes_exactly_its_mark() {
             soon(socket.disconnect(&place.endpoint)).await.unwrap();
         }
     }
-    check(Push::builder().linger(Duration::ZERO).send_high_water(HighWater::messages(7)).build(), 7).await;
-    check(Dealer::builder().linger(Duration::ZERO).send_high_water(HighWater::messages(1)).build(), 1).await;
-    check(Pair::builder().linger(Duration::ZERO).build(), 1000).await;
+    check(Push::set_up().linger(Duration::ZERO).send_high_water(HighWater::messages(7)).build(), 7).await;
+    check(Dealer::set_up().linger(Duration::ZERO).send_high_water(HighWater::messages(1)).build(), 1).await;
+    check(Pair::set_up().linger(Duration::ZERO).build(), 1000).await;
 }
 
 #[tokio::test]
 async fn without_a_peer_there_is_none() {
-    let push = Push::new();
+    let push = Push::staged();
     assert_eq!(push.try_send("m"), Err(TrySendError::NoPeer(Box::new("m".into()))));
     push.bind("tcp://127.0.0.1:0").await.unwrap();
     assert_eq!(push.try_send("m"), Err(TrySendError::NoPeer(Box::new("m".into()))), "a listener is no peer");
-    let immediate = Push::builder().immediate(true).build();
+    let immediate = Push::set_up().immediate(true).build();
     immediate.connect("tcp://127.0.0.1:9").unwrap();
     assert_eq!(immediate.try_send("m"), Err(TrySendError::NoPeer(Box::new("m".into()))), "nobody answered");
 }
@@ -42,8 +42,8 @@ async fn without_a_peer_there_is_none() {
 async fn an_inproc_pipe_takes_exactly_the_sum_of_both_marks() {
     for order in [Order::BindFirst, Order::ConnectFirst] {
         for push_binds in [true, false] {
-            let push = Push::builder().send_high_water(HighWater::messages(5)).build();
-            let pull = Pull::builder().receive_high_water(HighWater::messages(3)).build();
+            let push = Push::set_up().send_high_water(HighWater::messages(5)).build();
+            let pull = Pull::set_up().receive_high_water(HighWater::messages(3)).build();
             let way = (Scheme::Inproc, order);
             let _place =
                 if push_binds { meet(&push, &pull, way).await } else { meet(&pull, &push, way).await };
@@ -55,7 +55,7 @@ async fn an_inproc_pipe_takes_exactly_the_sum_of_both_marks() {
 
 #[tokio::test]
 async fn messages_of_many_frames_count_once() {
-    let push = Push::builder().send_high_water(HighWater::messages(4)).linger(Duration::ZERO).build();
+    let push = Push::set_up().send_high_water(HighWater::messages(4)).linger(Duration::ZERO).build();
     push.connect("tcp://127.0.0.1:9").unwrap();
     for _ in 0..4 {
         push.try_send(["a", "b", "c", "d", "e"]).unwrap();
@@ -68,13 +68,13 @@ async fn messages_of_many_frames_count_once() {
 async fn a_byte_mark_is_passed_by_one_message_at_most() {
     let mark = HighWater::messages(1000).bytes(1000);
     for scheme in SCHEMES {
-        let push = Push::builder().send_high_water(mark).linger(Duration::ZERO).build();
+        let push = Push::set_up().send_high_water(mark).linger(Duration::ZERO).build();
         let place = Place::new(scheme);
         push.connect(&place.endpoint).unwrap();
         push.try_send(vec![0; 100_000]).expect("an empty queue takes any message");
         assert!(matches!(push.try_send(""), Err(TrySendError::Full(_))), "{scheme:?}");
     }
-    let push = Push::builder().send_high_water(mark.without_messages_limit()).linger(Duration::ZERO).build();
+    let push = Push::set_up().send_high_water(mark.without_messages_limit()).linger(Duration::ZERO).build();
     push.connect("tcp://127.0.0.1:9").unwrap();
     // 98 bytes and a header of 2.
     assert_eq!(fill(&push, 0, 98), 10);
@@ -85,8 +85,8 @@ async fn a_byte_mark_is_passed_by_one_message_at_most() {
 async fn a_peer_that_does_not_read_stops_the_sender_within_the_marks_and_the_kernel() {
     const SIZE: usize = LARGE;
     for scheme in WIRES {
-        let push = Push::builder().send_high_water(HighWater::messages(10)).link(small_buffers()).build();
-        let pull = Pull::builder().receive_high_water(HighWater::messages(10)).link(small_buffers()).build();
+        let push = Push::set_up().send_high_water(HighWater::messages(10)).link(small_buffers()).build();
+        let pull = Pull::set_up().receive_high_water(HighWater::messages(10)).link(small_buffers()).build();
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         let taken = fill_up(&push, SIZE).await;
         let (out, inn) = (only_peer(&push), only_peer(&pull));
@@ -105,7 +105,7 @@ async fn a_peer_that_does_not_read_stops_the_sender_within_the_marks_and_the_ker
 #[tokio::test]
 async fn a_mark_counts_what_the_kernel_has_not_taken() {
     let puppet = Puppet::new().await;
-    let push = Push::builder().send_high_water(HighWater::messages(3)).link(small_buffers()).build();
+    let push = Push::set_up().send_high_water(HighWater::messages(3)).link(small_buffers()).build();
     push.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("PULL").await;
     // Larger than what the kernel takes: the first is under way, and counts until it is through.
@@ -134,8 +134,8 @@ async fn push_dealer_and_pair_wait_while_full_and_go_on_when_room_returns() {
     let mark = HighWater::messages(4);
     for scheme in SCHEMES {
         let way = (scheme, Order::BindFirst);
-        let pull = Pull::builder().receive_high_water(mark).link(small_buffers()).build();
-        let push = Push::builder().send_high_water(mark).link(small_buffers()).build();
+        let pull = Pull::set_up().receive_high_water(mark).link(small_buffers()).build();
+        let push = Push::set_up().send_high_water(mark).link(small_buffers()).build();
         let _place = meet(&pull, &push, way).await;
         waits_and_goes_on(push, async |taken| {
             expect_run(&pull, 0, taken).await;
@@ -144,8 +144,8 @@ async fn push_dealer_and_pair_wait_while_full_and_go_on_when_room_returns() {
         .await;
         expect_last(&pull).await;
 
-        let left = Dealer::builder().receive_high_water(mark).link(small_buffers()).build();
-        let right = Dealer::builder().send_high_water(mark).link(small_buffers()).build();
+        let left = Dealer::set_up().receive_high_water(mark).link(small_buffers()).build();
+        let right = Dealer::set_up().send_high_water(mark).link(small_buffers()).build();
         let _place = meet(&left, &right, way).await;
         waits_and_goes_on(right, async |taken| {
             expect_run(&left, 0, taken).await;
@@ -153,8 +153,8 @@ async fn push_dealer_and_pair_wait_while_full_and_go_on_when_room_returns() {
         })
         .await;
 
-        let left = Pair::builder().receive_high_water(mark).link(small_buffers()).build();
-        let right = Pair::builder().send_high_water(mark).link(small_buffers()).build();
+        let left = Pair::set_up().receive_high_water(mark).link(small_buffers()).build();
+        let right = Pair::set_up().send_high_water(mark).link(small_buffers()).build();
         let _place = meet(&left, &right, way).await;
         waits_and_goes_on(right, async |taken| {
             expect_run(&left, 0, taken).await;
@@ -172,8 +172,8 @@ async fn expect_last(pull: &Pull) {
 #[tokio::test]
 async fn every_waiting_sender_goes_on_and_each_message_arrives_once() {
     for scheme in SCHEMES {
-        let push = Push::builder().send_high_water(HighWater::messages(1)).build();
-        let pull = Pull::builder().receive_high_water(HighWater::messages(1)).build();
+        let push = Push::set_up().send_high_water(HighWater::messages(1)).build();
+        let pull = Pull::set_up().receive_high_water(HighWater::messages(1)).build();
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         let push = std::sync::Arc::new(push);
         let senders: Vec<_> = (0..200_u32)
@@ -197,11 +197,11 @@ async fn every_waiting_sender_goes_on_and_each_message_arrives_once() {
 #[tokio::test]
 async fn a_new_peer_frees_who_waited_for_one() {
     for scheme in SCHEMES {
-        let push = Push::new();
+        let push = Push::staged();
         let waiting = push.send("at last");
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
-        let pull = Pull::new();
+        let pull = Pull::staged();
         let _place = meet(&push, &pull, (scheme, Order::BindFirst)).await;
         soon(waiting).await.unwrap();
         assert_eq!(soon(pull.recv()).await.unwrap(), "at last");
@@ -211,7 +211,7 @@ async fn a_new_peer_frees_who_waited_for_one() {
 #[tokio::test]
 async fn a_request_waits_for_a_peer_with_room() {
     let puppet = Puppet::new().await;
-    let req = Req::builder().relaxed(true).build();
+    let req = Req::set_up().relaxed(true).build();
     req.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("REP").await;
     let endpoint = puppet.endpoint.clone();
@@ -240,8 +240,8 @@ async fn a_request_waits_for_a_peer_with_room() {
 #[tokio::test]
 async fn a_receive_queue_at_its_mark_stops_that_peer_and_no_other() {
     for scheme in SCHEMES {
-        let pull = Pull::builder().receive_high_water(HighWater::messages(5)).link(small_buffers()).build();
-        let build = || Push::builder().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
+        let pull = Pull::set_up().receive_high_water(HighWater::messages(5)).link(small_buffers()).build();
+        let build = || Push::set_up().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
         let (loud, quiet) = (build(), build());
         let place = meet(&pull, &loud, (scheme, Order::BindFirst)).await;
         let quiet_pipe = crate::stage::join(&pull, &quiet, &place.endpoint).await;
@@ -265,8 +265,8 @@ async fn a_receive_queue_at_its_mark_stops_that_peer_and_no_other() {
 #[tokio::test]
 async fn queue_depths_never_pass_the_mark_while_messages_flow() {
     for scheme in SCHEMES {
-        let push = Push::builder().send_high_water(HighWater::messages(10)).build();
-        let pull = Pull::builder().receive_high_water(HighWater::messages(20)).build();
+        let push = Push::set_up().send_high_water(HighWater::messages(10)).build();
+        let pull = Pull::set_up().receive_high_water(HighWater::messages(20)).build();
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         let most = if scheme == Scheme::Inproc { 30 } else { 20 };
         let sending = async {
@@ -289,7 +289,7 @@ async fn queue_depths_never_pass_the_mark_while_messages_flow() {
 #[tokio::test]
 async fn a_publisher_that_connects_queues_nothing_for_a_peer_it_never_met() {
     let place = Place::new(Scheme::Tcp);
-    let publisher = Pub::new();
+    let publisher = Pub::staged();
     publisher.connect(&place.endpoint).unwrap();
     for _ in 0..2000 {
         publisher.try_send(Message::from("m")).unwrap();
@@ -301,7 +301,7 @@ async fn a_publisher_that_connects_queues_nothing_for_a_peer_it_never_met() {
 #[tokio::test]
 async fn a_puppet_that_accepts_but_says_nothing_gets_nothing() {
     let puppet = Puppet::new().await;
-    let push = Push::builder().send_high_water(HighWater::messages(2)).build();
+    let push = Push::set_up().send_high_water(HighWater::messages(2)).build();
     push.connect(&puppet.endpoint).unwrap();
     let (mut stream, _) = soon(puppet.listener.accept()).await.unwrap();
     assert_eq!(fill(&push, 0, 4), 2);
@@ -317,8 +317,8 @@ async fn a_puppet_that_accepts_but_says_nothing_gets_nothing() {
 async fn a_busy_connection_delivers_and_sleeps_when_its_time_is_over() {
     let look = Duration::from_millis(20);
     for scheme in WIRES {
-        let push = Push::builder().busy_poll(look).build();
-        let pull = Pull::builder().busy_poll(look).build();
+        let push = Push::set_up().busy_poll(look).build();
+        let pull = Pull::set_up().busy_poll(look).build();
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         let started = Instant::now();
         push.send("m").await.unwrap();

@@ -15,8 +15,8 @@ use zocket::{
 };
 
 use crate::stage::{
-    LARGE, Order, Puppet, SCHEMES, join, meet, meet_tcp, numbered, only_peer, reported, small_buffers, soon,
-    until, ways,
+    LARGE, Order, Puppet, SCHEMES, Staged, join, meet, meet_tcp, numbered, only_peer, reported,
+    small_buffers, soon, until, ways,
 };
 
 /// A member that the radio knows of.
@@ -41,7 +41,7 @@ fn too_long(len: usize) -> GroupError {
 async fn a_message_goes_to_all_who_joined_exactly_its_group() {
     for way in ways() {
         for radio_binds in [true, false] {
-            let (radio, dish, other) = (Radio::new(), Dish::new(), Dish::new());
+            let (radio, dish, other) = (Radio::staged(), Dish::staged(), Dish::staged());
             let _places = if radio_binds {
                 (meet(&radio, &dish, way).await, meet(&radio, &other, way).await)
             } else {
@@ -75,7 +75,7 @@ async fn a_message_goes_to_all_who_joined_exactly_its_group() {
 #[tokio::test]
 async fn a_group_that_is_left_is_not_heard_any_more_and_may_be_joined_again() {
     for way in ways() {
-        let (radio, dish) = (Radio::new(), Dish::new());
+        let (radio, dish) = (Radio::staged(), Dish::staged());
         let _place = meet(&radio, &dish, way).await;
         joined(&radio, &dish, "a").await;
         joined(&radio, &dish, "b").await;
@@ -97,7 +97,7 @@ async fn a_group_that_is_left_is_not_heard_any_more_and_may_be_joined_again() {
 
 #[tokio::test]
 async fn joining_twice_leaving_what_is_not_joined_and_what_is_no_group_are_errors() {
-    let dish = Dish::new();
+    let dish = Dish::staged();
     assert_eq!(dish.leave("a"), Err(JoinError::NotJoined));
     dish.join("a").unwrap();
     assert_eq!(dish.join("a"), Err(JoinError::AlreadyJoined));
@@ -119,7 +119,7 @@ async fn joining_twice_leaving_what_is_not_joined_and_what_is_no_group_are_error
 
 #[tokio::test]
 async fn joins_and_leaves_of_one_group_at_once_end_in_one_state() {
-    let (radio, dish) = (Radio::new(), Arc::new(Dish::new()));
+    let (radio, dish) = (Radio::staged(), Arc::new(Dish::staged()));
     let _place = meet_tcp(&radio, &dish).await;
     let racers = [(); 4].map(|()| {
         let dish = Arc::clone(&dish);
@@ -142,7 +142,7 @@ async fn joins_and_leaves_of_one_group_at_once_end_in_one_state() {
 
 #[tokio::test]
 async fn what_a_radio_cannot_send_comes_back() {
-    let radio = Radio::new();
+    let radio = Radio::staged();
     let (two, long) = (Message::from(["a", "b"]), vec![7; 256]);
     let boxed = |message: &Message| Box::new(message.clone());
     assert_eq!(radio.send("a", two.clone()).await, Err(SendError::SeveralFrames(boxed(&two))));
@@ -163,7 +163,7 @@ async fn what_a_radio_cannot_send_comes_back() {
 #[tokio::test]
 async fn groups_and_messages_go_through_a_sink_and_a_stream() {
     for scheme in SCHEMES {
-        let (radio, dish) = (Radio::new(), Dish::new());
+        let (radio, dish) = (Radio::staged(), Dish::staged());
         let _place = meet(&radio, &dish, (scheme, Order::BindFirst)).await;
         joined(&radio, &dish, "a").await;
         let sent: Vec<_> =
@@ -185,14 +185,14 @@ async fn groups_and_messages_go_through_a_sink_and_a_stream() {
 #[tokio::test]
 async fn groups_are_joined_anew_on_every_connection_and_vanish_with_the_old_one() {
     for scheme in SCHEMES {
-        let dish = Dish::builder()
+        let dish = Dish::set_up()
             .reconnect(Reconnect::within(Duration::from_millis(1), Duration::from_millis(5)))
             .build();
         for group in ["a", "b", "gone"] {
             dish.join(group).unwrap();
         }
         dish.leave("gone").unwrap();
-        let first = Radio::new();
+        let first = Radio::staged();
         let place = meet(&first, &dish, (scheme, Order::BindFirst)).await;
         until(|| first.groups() == 2).await;
         soon(first.close()).await;
@@ -200,7 +200,7 @@ async fn groups_are_joined_anew_on_every_connection_and_vanish_with_the_old_one(
         until(|| dish.peers().iter().all(|peer| peer.info.is_none())).await;
         dish.leave("b").unwrap();
         dish.join("c").unwrap();
-        let second = Radio::new();
+        let second = Radio::staged();
         soon(second.bind(&place.endpoint)).await.unwrap();
         until(|| second.groups() == 2).await;
         for group in ["b", "a", "gone", "c"] {
@@ -218,8 +218,8 @@ async fn groups_are_joined_anew_on_every_connection_and_vanish_with_the_old_one(
 async fn a_full_member_alone_misses_messages_and_they_are_counted() {
     for scheme in SCHEMES {
         let mark = HighWater::messages(10);
-        let radio = Radio::builder().send_high_water(mark).link(small_buffers()).build();
-        let dish = || Dish::builder().receive_high_water(mark).link(small_buffers()).build();
+        let radio = Radio::set_up().send_high_water(mark).link(small_buffers()).build();
+        let dish = || Dish::set_up().receive_high_water(mark).link(small_buffers()).build();
         let (slow, fast) = (dish(), dish());
         let place = meet(&radio, &slow, (scheme, Order::BindFirst)).await;
         joined(&radio, &slow, "a").await;
@@ -275,14 +275,14 @@ async fn waiting(radio: Radio) -> (Arc<Radio>, JoinHandle<Result<(), SendError>>
 }
 
 fn no_drop() -> Radio {
-    Radio::builder().send_high_water(HighWater::messages(1)).no_drop(true).link(small_buffers()).build()
+    Radio::set_up().send_high_water(HighWater::messages(1)).no_drop(true).link(small_buffers()).build()
 }
 
 #[tokio::test]
 async fn who_waits_for_a_member_goes_on_when_it_leaves_the_group() {
     for scheme in SCHEMES {
         let radio = no_drop();
-        let dish = Dish::builder().receive_high_water(HighWater::messages(1)).link(small_buffers()).build();
+        let dish = Dish::set_up().receive_high_water(HighWater::messages(1)).link(small_buffers()).build();
         let _place = meet(&radio, &dish, (scheme, Order::BindFirst)).await;
         joined(&radio, &dish, "a").await;
         let (_radio, sending) = waiting(radio).await;
@@ -308,7 +308,7 @@ async fn with_no_drop_a_full_member_holds_its_group_up_and_no_other() {
     for scheme in SCHEMES {
         let radio = no_drop();
         let mark = HighWater::messages(1);
-        let dish = || Dish::builder().receive_high_water(mark).link(small_buffers()).build();
+        let dish = || Dish::set_up().receive_high_water(mark).link(small_buffers()).build();
         let (slow, fast) = (dish(), dish());
         let place = meet(&radio, &slow, (scheme, Order::BindFirst)).await;
         joined(&radio, &slow, "a").await;

@@ -17,6 +17,7 @@ mod inproc;
 mod lifecycle;
 mod names;
 mod publish;
+mod quic;
 mod reconnect;
 mod request;
 mod sim;

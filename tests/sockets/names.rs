@@ -3,18 +3,18 @@
 use zocket::{ConnectError, Dealer, Disconnect, Event, Pair, Req, Router, SendError, TrySendError};
 
 use crate::stage::{
-    Order, Place, Puppet, SCHEMES, Scheme, WIRES, disconnected, event, join, meet, meet_tcp, ready, soon,
-    until, ways,
+    Order, Place, Puppet, SCHEMES, Scheme, Staged, WIRES, disconnected, event, join, meet, meet_tcp, ready,
+    soon, until, ways,
 };
 
 fn named(name: &str) -> Dealer {
-    Dealer::builder().routing_id(name.to_owned()).build()
+    Dealer::set_up().routing_id(name.to_owned()).build()
 }
 
 #[tokio::test]
 async fn a_peer_without_a_name_gets_one_of_five_bytes_that_starts_with_zero() {
     for way in ways() {
-        let (router, one, two) = (Router::new(), Dealer::new(), Dealer::new());
+        let (router, one, two) = (Router::staged(), Dealer::staged(), Dealer::staged());
         let place = meet(&router, &one, way).await;
         join(&router, &two, &place.endpoint).await;
         let mut names = Vec::new();
@@ -35,8 +35,8 @@ async fn a_peer_without_a_name_gets_one_of_five_bytes_that_starts_with_zero() {
 #[tokio::test]
 async fn names_may_be_as_long_as_255_bytes_and_longer_ones_are_cut() {
     for scheme in SCHEMES {
-        let router = Router::new();
-        let dealer = Dealer::builder().routing_id(vec![b'x'; 300]).build();
+        let router = Router::staged();
+        let dealer = Dealer::set_up().routing_id(vec![b'x'; 300]).build();
         let _place = meet(&router, &dealer, (scheme, Order::BindFirst)).await;
         soon(dealer.send("m")).await.unwrap();
         assert_eq!(*soon(router.recv()).await.unwrap().first(), [b'x'; 255], "{scheme:?}");
@@ -45,12 +45,12 @@ async fn names_may_be_as_long_as_255_bytes_and_longer_ones_are_cut() {
 
 #[tokio::test]
 async fn a_mandatory_router_gives_back_what_names_nobody_and_another_drops_it() {
-    let router = Router::new();
+    let router = Router::staged();
     let message = || zocket::Message::from(["nobody", "x"]);
     assert_eq!(router.send(message()).await, Err(SendError::Unroutable(message().into())));
     assert_eq!(router.try_send(message()), Err(TrySendError::Unroutable(message().into())));
     assert_eq!(router.try_send("only a name"), Err(TrySendError::Unroutable(Box::new("only a name".into()))));
-    let lenient = Router::builder().mandatory(false).build();
+    let lenient = Router::set_up().mandatory(false).build();
     lenient.send(message()).await.unwrap();
     lenient.try_send(message()).unwrap();
 }
@@ -58,7 +58,7 @@ async fn a_mandatory_router_gives_back_what_names_nobody_and_another_drops_it() 
 #[tokio::test]
 async fn a_name_is_free_again_when_its_peer_has_gone() {
     for scheme in SCHEMES {
-        let (router, dealer) = (Router::new(), named("me"));
+        let (router, dealer) = (Router::staged(), named("me"));
         let place = meet(&router, &dealer, (scheme, Order::BindFirst)).await;
         soon(router.send(["me", "x"])).await.unwrap();
         dealer.close().await;
@@ -74,7 +74,7 @@ async fn a_name_is_free_again_when_its_peer_has_gone() {
 #[tokio::test]
 async fn a_newcomer_with_a_name_in_use_is_muted_and_gets_through_when_the_first_leaves() {
     for scheme in SCHEMES {
-        let (router, first, second) = (Router::new(), named("me"), named("me"));
+        let (router, first, second) = (Router::staged(), named("me"), named("me"));
         let place = meet(&router, &first, (scheme, Order::BindFirst)).await;
         let mut events = router.monitor();
         second.connect(&place.endpoint).unwrap();
@@ -100,9 +100,9 @@ async fn a_newcomer_with_a_name_in_use_is_muted_and_gets_through_when_the_first_
 #[tokio::test]
 async fn with_handover_the_newcomer_takes_the_name_and_the_old_connection_ends() {
     for scheme in SCHEMES {
-        let router = Router::builder().handover(true).build();
+        let router = Router::set_up().handover(true).build();
         let (first, second) =
-            (Dealer::builder().routing_id("me").reconnect(zocket::Reconnect::never()).build(), named("me"));
+            (Dealer::set_up().routing_id("me").reconnect(zocket::Reconnect::never()).build(), named("me"));
         let place = meet(&router, &first, (scheme, Order::BindFirst)).await;
         let mut events = router.monitor();
         join(&router, &second, &place.endpoint).await;
@@ -120,7 +120,7 @@ async fn with_handover_the_newcomer_takes_the_name_and_the_old_connection_ends()
 #[tokio::test]
 async fn an_application_names_a_peer_by_connect_as() {
     for scheme in SCHEMES {
-        let (router, dealer) = (Router::new(), named("calls itself so"));
+        let (router, dealer) = (Router::staged(), named("calls itself so"));
         let place = Place::new(scheme);
         router.connect_as("mine", &place.endpoint).unwrap();
         soon(router.send(["mine", "before it is there"])).await.unwrap();
@@ -137,8 +137,8 @@ async fn an_application_names_a_peer_by_connect_as() {
 #[tokio::test]
 async fn a_probe_tells_a_router_of_a_peer_at_once() {
     for way in ways() {
-        let router = Router::new();
-        let dealer = Dealer::builder().routing_id("me").probe(true).build();
+        let router = Router::staged();
+        let dealer = Dealer::set_up().routing_id("me").probe(true).build();
         let _place = meet(&router, &dealer, way).await;
         assert_eq!(soon(router.recv()).await.unwrap(), ["me", ""], "{way:?}");
         soon(router.send(["me", "welcome"])).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_probe_tells_a_router_of_a_peer_at_once() {
 #[tokio::test]
 async fn a_made_up_name_survives_a_reconnect_of_a_dialled_peer() {
     let puppet = Puppet::new().await;
-    let router = Router::builder().reconnect(crate::reconnect::quickly()).build();
+    let router = Router::set_up().reconnect(crate::reconnect::quickly()).build();
     router.connect(&puppet.endpoint).unwrap();
     let mut names = Vec::new();
     for _ in 0..2 {
@@ -163,7 +163,7 @@ async fn a_made_up_name_survives_a_reconnect_of_a_dialled_peer() {
 #[tokio::test]
 async fn messages_that_arrived_under_a_name_are_read_under_it_after_the_peer_left() {
     for scheme in SCHEMES {
-        let (router, dealer) = (Router::new(), named("gone"));
+        let (router, dealer) = (Router::staged(), named("gone"));
         let _place = meet(&router, &dealer, (scheme, Order::BindFirst)).await;
         for n in 0..10 {
             soon(dealer.send(format!("{n}"))).await.unwrap();
@@ -178,7 +178,7 @@ async fn messages_that_arrived_under_a_name_are_read_under_it_after_the_peer_lef
 
 #[tokio::test]
 async fn a_req_has_a_name_too() {
-    let (router, req) = (Router::new(), Req::builder().routing_id("asker").build());
+    let (router, req) = (Router::staged(), Req::set_up().routing_id("asker").build());
     let _place = meet_tcp(&router, &req).await;
     let answering = async {
         let request = router.recv().await.unwrap();
@@ -191,8 +191,8 @@ async fn a_req_has_a_name_too() {
 #[tokio::test]
 async fn a_pair_refuses_a_second_peer_until_the_first_has_gone() {
     for scheme in WIRES {
-        let (pair, first) = (Pair::new(), Pair::new());
-        let second = Pair::builder().reconnect(crate::reconnect::quickly()).build();
+        let (pair, first) = (Pair::staged(), Pair::staged());
+        let second = Pair::set_up().reconnect(crate::reconnect::quickly()).build();
         let place = meet(&pair, &first, (scheme, Order::BindFirst)).await;
         let mut events = pair.monitor();
         second.connect(&place.endpoint).unwrap();
@@ -213,7 +213,7 @@ async fn a_pair_refuses_a_second_peer_until_the_first_has_gone() {
 
 #[tokio::test]
 async fn an_inproc_pair_refuses_a_second_peer_at_once() {
-    let (pair, first, second) = (Pair::new(), Pair::new(), Pair::new());
+    let (pair, first, second) = (Pair::staged(), Pair::staged(), Pair::staged());
     let place = meet(&pair, &first, (Scheme::Inproc, Order::BindFirst)).await;
     second.connect(&place.endpoint).unwrap();
     let refused = soon(second.connected(&place.endpoint)).await;

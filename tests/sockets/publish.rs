@@ -4,8 +4,8 @@ use zocket::{HighWater, Pub, Pull, Push, Sub, SubscribeError, Verbose, XPub, XSu
 
 use crate::cancel::Hand;
 use crate::stage::{
-    Order, Place, SCHEMES, Scheme, join, meet, number_of, numbered, only_peer, small_buffers, soon, until,
-    ways,
+    Order, Place, SCHEMES, Scheme, Staged, join, meet, number_of, numbered, only_peer, small_buffers, soon,
+    until, ways,
 };
 
 /// A subscriber that the publisher knows of: XPUB has told.
@@ -17,7 +17,7 @@ async fn subscribed(publisher: &XPub, sub: &Sub, topic: &str) {
 #[tokio::test]
 async fn a_prefix_is_matched_as_bytes_of_the_first_frame() {
     for way in ways() {
-        let (publisher, sub) = (XPub::new(), Sub::new());
+        let (publisher, sub) = (XPub::staged(), Sub::staged());
         let _place = meet(&publisher, &sub, way).await;
         subscribed(&publisher, &sub, "ab").await;
         let all: [&[&str]; 8] = [
@@ -46,7 +46,7 @@ async fn a_prefix_is_matched_as_bytes_of_the_first_frame() {
 #[tokio::test]
 async fn without_a_subscription_nothing_arrives_and_the_empty_one_is_everything() {
     for way in ways() {
-        let (publisher, sub) = (XPub::new(), Sub::new());
+        let (publisher, sub) = (XPub::staged(), Sub::staged());
         let _place = meet(&publisher, &sub, way).await;
         publisher.send("unheard").await.unwrap();
         subscribed(&publisher, &sub, "").await;
@@ -60,7 +60,7 @@ async fn without_a_subscription_nothing_arrives_and_the_empty_one_is_everything(
 #[tokio::test]
 async fn a_message_that_several_prefixes_match_arrives_once() {
     for way in ways() {
-        let (publisher, sub) = (XPub::new(), Sub::new());
+        let (publisher, sub) = (XPub::staged(), Sub::staged());
         let _place = meet(&publisher, &sub, way).await;
         for topic in ["", "a", "ab"] {
             subscribed(&publisher, &sub, topic).await;
@@ -75,7 +75,7 @@ async fn a_message_that_several_prefixes_match_arrives_once() {
 #[tokio::test]
 async fn subscriptions_count_and_the_last_cancellation_ends_them() {
     for way in ways() {
-        let (publisher, sub) = (XPub::new(), Sub::new());
+        let (publisher, sub) = (XPub::staged(), Sub::staged());
         let _place = meet(&publisher, &sub, way).await;
         subscribed(&publisher, &sub, "a").await;
         sub.subscribe("a").unwrap();
@@ -95,7 +95,7 @@ async fn subscriptions_count_and_the_last_cancellation_ends_them() {
 
 #[tokio::test]
 async fn what_is_under_way_when_a_prefix_is_cancelled_is_not_received() {
-    let (publisher, sub) = (XPub::new(), Sub::new());
+    let (publisher, sub) = (XPub::staged(), Sub::staged());
     let _place = meet(&publisher, &sub, (Scheme::Tcp, Order::BindFirst)).await;
     subscribed(&publisher, &sub, "a").await;
     subscribed(&publisher, &sub, "b").await;
@@ -116,8 +116,8 @@ async fn xpub_tells_the_first_subscription_and_the_last_cancellation_and_more_wh
     ];
     for scheme in SCHEMES {
         for (verbose, expected) in &told {
-            let publisher = XPub::builder().verbose(*verbose).build();
-            let (one, two) = (Sub::new(), Sub::new());
+            let publisher = XPub::set_up().verbose(*verbose).build();
+            let (one, two) = (Sub::staged(), Sub::staged());
             let place = meet(&publisher, &one, (scheme, Order::BindFirst)).await;
             join(&publisher, &two, &place.endpoint).await;
             // A topic of its own after each step says that the step was seen.
@@ -147,7 +147,7 @@ async fn xpub_tells_the_first_subscription_and_the_last_cancellation_and_more_wh
 #[tokio::test]
 async fn xpub_tells_when_the_last_subscriber_just_leaves() {
     for scheme in SCHEMES {
-        let (publisher, one, two) = (XPub::new(), Sub::new(), Sub::new());
+        let (publisher, one, two) = (XPub::staged(), Sub::staged(), Sub::staged());
         let place = meet(&publisher, &one, (scheme, Order::BindFirst)).await;
         join(&publisher, &two, &place.endpoint).await;
         subscribed(&publisher, &one, "a").await;
@@ -169,8 +169,8 @@ async fn xpub_tells_when_the_last_subscriber_just_leaves() {
 #[tokio::test]
 async fn a_manual_xpub_decides_itself_who_is_subscribed_to_what() {
     for scheme in SCHEMES {
-        let publisher = XPub::builder().manual(true).build();
-        let sub = Sub::new();
+        let publisher = XPub::set_up().manual(true).build();
+        let sub = Sub::staged();
         let _place = meet(&publisher, &sub, (scheme, Order::BindFirst)).await;
         sub.subscribe("asked").unwrap();
         let (peer, notice) = soon(publisher.recv_from()).await.unwrap();
@@ -193,8 +193,8 @@ async fn a_manual_xpub_decides_itself_who_is_subscribed_to_what() {
 #[tokio::test]
 async fn a_welcome_is_the_first_that_a_subscriber_to_it_sees() {
     for way in ways() {
-        let publisher = Pub::builder().welcome(["hello", "there"]).build();
-        let sub = Sub::new();
+        let publisher = Pub::set_up().welcome(["hello", "there"]).build();
+        let sub = Sub::staged();
         sub.subscribe("hello").unwrap();
         let _place = meet(&publisher, &sub, way).await;
         assert_eq!(soon(sub.recv()).await.unwrap(), ["hello", "there"], "{way:?}");
@@ -204,7 +204,7 @@ async fn a_welcome_is_the_first_that_a_subscriber_to_it_sees() {
 #[tokio::test]
 async fn xsub_subscribes_by_messages_and_sends_upstream() {
     for way in ways() {
-        let (publisher, xsub) = (XPub::new(), XSub::new());
+        let (publisher, xsub) = (XPub::staged(), XSub::staged());
         let _place = meet(&publisher, &xsub, way).await;
         soon(xsub.send("\u{1}a")).await.unwrap();
         assert_eq!(soon(publisher.recv()).await.unwrap(), "\u{1}a");
@@ -221,7 +221,7 @@ async fn xsub_subscribes_by_messages_and_sends_upstream() {
 
 #[tokio::test]
 async fn a_forwarder_of_xsub_and_xpub_passes_subscriptions_up_and_messages_down() {
-    let (source, upper, lower, sink) = (XPub::new(), XSub::new(), XPub::new(), Sub::new());
+    let (source, upper, lower, sink) = (XPub::staged(), XSub::staged(), XPub::staged(), Sub::staged());
     let _one = meet(&source, &upper, (Scheme::Tcp, Order::BindFirst)).await;
     let _two = meet(&lower, &sink, (Scheme::Tcp, Order::BindFirst)).await;
     let forwarding = tokio::spawn(async move {
@@ -245,9 +245,9 @@ async fn a_forwarder_of_xsub_and_xpub_passes_subscriptions_up_and_messages_down(
 #[tokio::test]
 async fn a_sub_reads_its_publishers_in_turn() {
     for scheme in SCHEMES {
-        let sub = Sub::new();
+        let sub = Sub::staged();
         sub.subscribe("").unwrap();
-        let publishers = [XPub::new(), XPub::new(), XPub::new()];
+        let publishers = [XPub::staged(), XPub::staged(), XPub::staged()];
         let mut places = Vec::new();
         for publisher in &publishers {
             places.push(meet(publisher, &sub, (scheme, Order::BindFirst)).await);
@@ -274,7 +274,7 @@ async fn a_sub_reads_its_publishers_in_turn() {
 async fn with_conflate_only_the_newest_waits_on_either_side() {
     for scheme in SCHEMES {
         // The receiving side keeps the newest.
-        let (push, pull) = (Push::new(), Pull::builder().conflate(true).build());
+        let (push, pull) = (Push::staged(), Pull::set_up().conflate(true).build());
         let _place = meet(&pull, &push, (scheme, Order::BindFirst)).await;
         for number in 0..200 {
             soon(push.send([numbered(number, 4), numbered(number, 4)])).await.unwrap();
@@ -293,13 +293,13 @@ async fn with_conflate_only_the_newest_waits_on_either_side() {
         assert!(pull.try_recv().is_err());
         // The sending side keeps the newest while there is nobody.
         let place = Place::new(scheme);
-        let push = Push::builder().conflate(true).build();
+        let push = Push::set_up().conflate(true).build();
         push.connect(&place.endpoint).unwrap();
         for number in 0..5000 {
             push.try_send(numbered(number, 4)).unwrap();
         }
         assert_eq!(only_peer(&push).send_queue, 1, "{scheme:?}");
-        let pull = Pull::new();
+        let pull = Pull::staged();
         pull.bind(&place.endpoint).await.unwrap();
         assert_eq!(number_of(&soon(pull.recv()).await.unwrap()), 4999, "{scheme:?}");
         assert!(pull.try_recv().is_err(), "{scheme:?}");
@@ -309,8 +309,8 @@ async fn with_conflate_only_the_newest_waits_on_either_side() {
 #[tokio::test]
 async fn a_conflating_socket_is_never_full() {
     let push =
-        Push::builder().conflate(true).send_high_water(HighWater::messages(1)).link(small_buffers()).build();
-    let pull = Pull::builder().receive_high_water(HighWater::messages(1)).link(small_buffers()).build();
+        Push::set_up().conflate(true).send_high_water(HighWater::messages(1)).link(small_buffers()).build();
+    let pull = Pull::set_up().receive_high_water(HighWater::messages(1)).link(small_buffers()).build();
     let _place = meet(&pull, &push, (Scheme::Tcp, Order::BindFirst)).await;
     for number in 0..5000 {
         push.try_send(numbered(number, 1000)).unwrap();

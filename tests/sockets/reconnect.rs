@@ -9,8 +9,8 @@ use zocket::{
 };
 
 use crate::stage::{
-    LARGE, Place, Puppet, SCHEMES, Scheme, disconnected, event, expect_run, fill_up, number_of, numbered,
-    only_peer, read_frame, ready, small_buffers, soon, until,
+    LARGE, Place, Puppet, SCHEMES, Scheme, Staged, disconnected, event, expect_run, fill_up, number_of,
+    numbered, only_peer, read_frame, ready, small_buffers, soon, until,
 };
 
 pub(crate) fn quickly() -> Reconnect {
@@ -20,7 +20,7 @@ pub(crate) fn quickly() -> Reconnect {
 #[tokio::test]
 async fn unsent_messages_survive_connections_that_die_before_the_handshake() {
     let puppet = Puppet::new().await;
-    let push = Push::builder().reconnect(quickly()).build();
+    let push = Push::set_up().reconnect(quickly()).build();
     push.connect(&puppet.endpoint).unwrap();
     for number in 0..100 {
         push.send(numbered(number, 4)).await.unwrap();
@@ -40,7 +40,7 @@ async fn unsent_messages_survive_connections_that_die_before_the_handshake() {
 async fn a_message_cut_by_a_lost_connection_is_sent_again_whole_and_the_rest_in_order() {
     const SIZE: usize = 1 << 20;
     let puppet = Puppet::new().await;
-    let push = Push::builder().reconnect(quickly()).link(small_buffers()).build();
+    let push = Push::set_up().reconnect(quickly()).link(small_buffers()).build();
     push.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("PULL").await;
     for number in 0..8 {
@@ -64,7 +64,7 @@ async fn messages_of_several_frames_are_sent_again_from_their_first_frame() {
     /// More than kernels buffer for a connection, so that the message cannot be through when its link ends.
     const LARGE: usize = 48 << 20;
     let puppet = Puppet::new().await;
-    let push = Push::builder().reconnect(quickly()).build();
+    let push = Push::set_up().reconnect(quickly()).build();
     push.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("PULL").await;
     push.send([b"head".to_vec(), vec![1; 2 << 20], vec![2; LARGE], b"tail".to_vec()]).await.unwrap();
@@ -85,12 +85,12 @@ async fn messages_of_several_frames_are_sent_again_from_their_first_frame() {
 async fn a_peer_that_restarts_on_its_address_gets_what_was_not_sent() {
     for scheme in SCHEMES {
         let place = Place::new(scheme);
-        let push = Push::builder().reconnect(quickly()).build();
+        let push = Push::set_up().reconnect(quickly()).build();
         push.connect(&place.endpoint).unwrap();
         let mut events = push.monitor();
         let mut next = 0;
         for _ in 0..4 {
-            let pull = Pull::new();
+            let pull = Pull::staged();
             soon(pull.bind(&place.endpoint)).await.unwrap();
             ready(&mut events).await;
             for number in next..next + 50 {
@@ -104,7 +104,7 @@ async fn a_peer_that_restarts_on_its_address_gets_what_was_not_sent() {
             for number in next..next + 50 {
                 push.try_send(numbered(number, 4)).unwrap();
             }
-            let pull = Pull::new();
+            let pull = Pull::staged();
             soon(pull.bind(&place.endpoint)).await.unwrap();
             ready(&mut events).await;
             expect_run(&pull, next, 50).await;
@@ -118,7 +118,7 @@ async fn a_peer_that_restarts_on_its_address_gets_what_was_not_sent() {
 #[tokio::test]
 async fn with_immediate_nothing_waits_for_the_next_connection() {
     let puppet = Puppet::new().await;
-    let push = Push::builder()
+    let push = Push::set_up()
         .immediate(true)
         .reconnect(quickly())
         .send_high_water(HighWater::messages(20))
@@ -145,7 +145,7 @@ async fn with_immediate_nothing_waits_for_the_next_connection() {
 
 #[tokio::test]
 async fn an_accepted_peer_that_leaves_takes_its_queue_and_that_is_reported() {
-    let push = Push::builder().send_high_water(HighWater::messages(20)).link(small_buffers()).build();
+    let push = Push::set_up().send_high_water(HighWater::messages(20)).link(small_buffers()).build();
     let at = push.bind("tcp://127.0.0.1:0").await.unwrap();
     let mut events = push.monitor();
     let mut stream = tokio::net::TcpStream::connect(at.address()).await.unwrap();
@@ -168,7 +168,7 @@ async fn an_accepted_peer_that_leaves_takes_its_queue_and_that_is_reported() {
 async fn subscriptions_are_made_anew_on_every_connection() {
     for scheme in SCHEMES {
         let place = Place::new(scheme);
-        let sub = Sub::builder().reconnect(quickly()).build();
+        let sub = Sub::set_up().reconnect(quickly()).build();
         sub.connect(&place.endpoint).unwrap();
         for topic in ["a", "b", "a", "gone"] {
             sub.subscribe(topic).unwrap();
@@ -176,7 +176,7 @@ async fn subscriptions_are_made_anew_on_every_connection() {
         sub.unsubscribe("gone").unwrap();
         sub.unsubscribe("a").unwrap();
         for round in 0..3 {
-            let publisher = XPub::new();
+            let publisher = XPub::staged();
             soon(publisher.bind(&place.endpoint)).await.unwrap();
             let mut told = Vec::new();
             for _ in 0..2 + round {
@@ -200,7 +200,7 @@ async fn subscriptions_are_made_anew_on_every_connection() {
 async fn attempts_that_fail_are_reported_with_growing_waits() {
     let place = Place::new(Scheme::Tcp);
     let (first, longest) = (Duration::from_millis(4), Duration::from_millis(16));
-    let push = Push::builder().reconnect(Reconnect::within(first, longest)).build();
+    let push = Push::set_up().reconnect(Reconnect::within(first, longest)).build();
     let mut events = push.monitor();
     push.connect(&place.endpoint).unwrap();
     for most in [4, 8, 16, 16, 16] {
@@ -216,7 +216,7 @@ async fn attempts_that_fail_are_reported_with_growing_waits() {
         let most = Duration::from_millis(most);
         assert!((most / 2..=most).contains(&after), "{after:?} of {most:?}");
     }
-    let pull = Pull::new();
+    let pull = Pull::staged();
     pull.bind(&place.endpoint).await.unwrap();
     ready(&mut events).await;
     pull.close().await;
@@ -231,7 +231,7 @@ async fn attempts_that_fail_are_reported_with_growing_waits() {
 #[tokio::test]
 async fn never_reconnecting_gives_up_after_the_first_failure_or_loss() {
     let place = Place::new(Scheme::Tcp);
-    let push = Push::builder().reconnect(Reconnect::never()).build();
+    let push = Push::set_up().reconnect(Reconnect::never()).build();
     let mut events = push.monitor();
     push.connect(&place.endpoint).unwrap();
     let failed = soon(push.connected(&place.endpoint)).await;
@@ -241,7 +241,7 @@ async fn never_reconnecting_gives_up_after_the_first_failure_or_loss() {
     );
     event(&mut events, |event| matches!(event, Event::GaveUp { .. }).then_some(())).await;
     assert!(push.peers().is_empty());
-    let pull = Pull::new();
+    let pull = Pull::staged();
     pull.bind(&place.endpoint).await.unwrap();
     push.connect(&place.endpoint).unwrap();
     soon(push.connected(&place.endpoint)).await.unwrap();
@@ -259,7 +259,7 @@ async fn never_reconnecting_gives_up_after_the_first_failure_or_loss() {
 #[tokio::test]
 async fn stopping_on_refusal_gives_up_when_the_peer_is_of_the_wrong_type_and_only_then() {
     let puppet = Puppet::new().await;
-    let push = Push::builder().reconnect(quickly().stop_on_refusal()).build();
+    let push = Push::set_up().reconnect(quickly().stop_on_refusal()).build();
     let mut events = push.monitor();
     push.connect(&puppet.endpoint).unwrap();
     drop(soon(puppet.listener.accept()).await.unwrap());
@@ -277,7 +277,7 @@ async fn stopping_on_refusal_gives_up_when_the_peer_is_of_the_wrong_type_and_onl
 #[tokio::test]
 async fn what_waited_for_a_peer_that_is_given_up_is_reported() {
     let puppet = Puppet::new().await;
-    let push = Push::builder().reconnect(Reconnect::never()).build();
+    let push = Push::set_up().reconnect(Reconnect::never()).build();
     let mut events = push.monitor();
     push.connect(&puppet.endpoint).unwrap();
     for _ in 0..5 {
@@ -295,10 +295,10 @@ async fn what_waited_for_a_peer_that_is_given_up_is_reported() {
 #[tokio::test]
 async fn a_dealer_that_gave_up_may_connect_again() {
     let place = Place::new(Scheme::Tcp);
-    let dealer = Dealer::builder().reconnect(Reconnect::never()).build();
+    let dealer = Dealer::set_up().reconnect(Reconnect::never()).build();
     dealer.connect(&place.endpoint).unwrap();
     soon(dealer.connected(&place.endpoint)).await.unwrap_err();
-    let other = Dealer::new();
+    let other = Dealer::staged();
     other.bind(&place.endpoint).await.unwrap();
     dealer.connect(&place.endpoint).unwrap();
     soon(dealer.connected(&place.endpoint)).await.unwrap();
@@ -307,7 +307,7 @@ async fn a_dealer_that_gave_up_may_connect_again() {
 #[tokio::test]
 async fn a_publisher_forgets_the_subscriptions_of_a_peer_that_left() {
     let puppet = Puppet::new().await;
-    let publisher = Pub::builder().reconnect(quickly()).build();
+    let publisher = Pub::set_up().reconnect(quickly()).build();
     let mut events = publisher.monitor();
     publisher.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("SUB").await;
@@ -335,7 +335,7 @@ async fn a_publisher_forgets_the_subscriptions_of_a_peer_that_left() {
 #[tokio::test]
 async fn a_queue_keeps_its_mark_across_connections() {
     let puppet = Puppet::new().await;
-    let push = Push::builder()
+    let push = Push::set_up()
         .reconnect(quickly())
         .send_high_water(HighWater::messages(30))
         .link(small_buffers())

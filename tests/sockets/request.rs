@@ -5,7 +5,8 @@ use std::sync::Arc;
 use zocket::{Disconnect, Event, Heartbeat, Rep, Req, RequestError, Router, SendError};
 
 use crate::stage::{
-    Order, Puppet, SCHEMES, Scheme, disconnected, event, join, meet, meet_tcp, read_frame, ready, soon, ways,
+    Order, Puppet, SCHEMES, Scheme, Staged, disconnected, event, join, meet, meet_tcp, read_frame, ready,
+    soon, ways,
 };
 
 /// Starts a request and drops it once the peer has it.
@@ -26,7 +27,7 @@ macro_rules! abandon {
 #[tokio::test]
 async fn a_late_reply_of_a_rep_is_never_taken_for_the_next() {
     for way in ways() {
-        let (req, rep) = (Req::new(), Rep::new());
+        let (req, rep) = (Req::staged(), Rep::staged());
         let _place = meet(&rep, &req, way).await;
         for round in 0..20 {
             let late = abandon!(req, format!("old {round}"), rep.recv());
@@ -46,7 +47,7 @@ async fn a_late_reply_of_a_rep_is_never_taken_for_the_next() {
 #[tokio::test]
 async fn a_late_reply_of_a_router_is_never_taken_for_the_next() {
     for way in ways() {
-        let (req, router) = (Req::new(), Router::new());
+        let (req, router) = (Req::staged(), Router::staged());
         let mut events = req.monitor();
         let _place = meet(&router, &req, way).await;
         for round in 0..5 {
@@ -75,7 +76,7 @@ async fn a_late_reply_of_a_router_is_never_taken_for_the_next() {
 
 #[tokio::test]
 async fn with_correlate_a_given_up_request_costs_no_connection() {
-    let (req, router) = (Req::builder().correlate(true).build(), Router::new());
+    let (req, router) = (Req::set_up().correlate(true).build(), Router::staged());
     let _place = meet_tcp(&router, &req).await;
     let mut events = req.monitor();
     let late = abandon!(req, "old", router.recv());
@@ -93,8 +94,8 @@ async fn with_correlate_a_given_up_request_costs_no_connection() {
 #[tokio::test]
 async fn a_peer_that_leaves_with_a_request_is_reported_and_the_next_request_goes_elsewhere() {
     for way in ways() {
-        let req = Req::new();
-        let (first, second) = (Rep::new(), Rep::new());
+        let req = Req::staged();
+        let (first, second) = (Rep::staged(), Rep::staged());
         let _one = meet(&first, &req, way).await;
         let open = {
             let asking = req.request("lost");
@@ -118,7 +119,7 @@ async fn a_peer_that_leaves_with_a_request_is_reported_and_the_next_request_goes
 #[tokio::test]
 async fn a_request_that_was_sent_is_not_sent_again_after_a_reconnect() {
     let puppet = Puppet::new().await;
-    let req = Req::builder().reconnect(crate::reconnect::quickly()).build();
+    let req = Req::set_up().reconnect(crate::reconnect::quickly()).build();
     req.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("REP").await;
     let dying = async {
@@ -144,8 +145,8 @@ async fn a_request_that_was_sent_is_not_sent_again_after_a_reconnect() {
 async fn a_relaxed_request_takes_the_place_of_the_open_one() {
     for way in ways() {
         for router_side in [false, true] {
-            let req = Req::builder().relaxed(true).build();
-            let (rep, router) = (Rep::new(), Router::new());
+            let req = Req::set_up().relaxed(true).build();
+            let (rep, router) = (Rep::staged(), Router::staged());
             let _place =
                 if router_side { meet(&router, &req, way).await } else { meet(&rep, &req, way).await };
             let first = req.request("first");
@@ -174,7 +175,7 @@ async fn a_relaxed_request_takes_the_place_of_the_open_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_requests_take_turns_and_each_gets_its_own_reply() {
     for scheme in SCHEMES {
-        let (req, rep) = (Arc::new(Req::new()), Rep::new());
+        let (req, rep) = (Arc::new(Req::staged()), Rep::staged());
         let _place = meet(&rep, &req, (scheme, Order::BindFirst)).await;
         let server = tokio::spawn(async move {
             while let Ok(mut request) = rep.recv().await {
@@ -203,8 +204,8 @@ async fn concurrent_requests_take_turns_and_each_gets_its_own_reply() {
 
 #[tokio::test]
 async fn requests_go_round_the_peers() {
-    let req = Req::new();
-    let reps = [Rep::new(), Rep::new(), Rep::new()];
+    let req = Req::staged();
+    let reps = [Rep::staged(), Rep::staged(), Rep::staged()];
     let mut places = Vec::new();
     for rep in &reps {
         places.push(meet_tcp(rep, &req).await);
@@ -232,11 +233,11 @@ async fn requests_go_round_the_peers() {
 #[tokio::test]
 async fn open_requests_are_answered_in_any_order() {
     for scheme in SCHEMES {
-        let rep = Rep::new();
-        let mut reqs = vec![Req::new()];
+        let rep = Rep::staged();
+        let mut reqs = vec![Req::staged()];
         let place = meet(&rep, &reqs[0], (scheme, Order::BindFirst)).await;
         for _ in 1..5 {
-            let req = Req::new();
+            let req = Req::staged();
             join(&rep, &req, &place.endpoint).await;
             reqs.push(req);
         }
@@ -265,7 +266,7 @@ async fn open_requests_are_answered_in_any_order() {
 async fn a_reply_to_a_peer_that_has_gone_comes_back() {
     for way in ways() {
         for rep_binds in [true, false] {
-            let (req, rep) = (Req::new(), Rep::new());
+            let (req, rep) = (Req::staged(), Rep::staged());
             let _place = if rep_binds { meet(&rep, &req, way).await } else { meet(&req, &rep, way).await };
             let mut events = rep.monitor();
             let request = abandon!(req, "bye", rep.recv());
@@ -286,7 +287,7 @@ async fn a_reply_to_a_peer_that_has_gone_comes_back() {
 #[tokio::test]
 async fn a_reply_never_goes_to_the_next_connection_of_a_dialled_peer() {
     let puppet = Puppet::new().await;
-    let rep = Rep::builder().reconnect(crate::reconnect::quickly()).build();
+    let rep = Rep::set_up().reconnect(crate::reconnect::quickly()).build();
     let mut events = rep.monitor();
     rep.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("REQ").await;
@@ -317,7 +318,7 @@ async fn ask(stream: &mut tokio::net::TcpStream) {
 
 #[tokio::test]
 async fn what_is_no_request_is_skipped() {
-    let (dealer, rep) = (zocket::Dealer::new(), Rep::new());
+    let (dealer, rep) = (zocket::Dealer::staged(), Rep::staged());
     let _place = meet_tcp(&rep, &dealer).await;
     for junk in [&["no delimiter"][..], &["a", "b"], &[""]] {
         let frames: zocket::Message = junk.iter().map(|&frame| zocket::Frame::from(frame)).collect();
@@ -332,7 +333,7 @@ async fn what_is_no_request_is_skipped() {
 
 #[tokio::test]
 async fn a_dropped_request_answers_nothing_and_holds_up_nobody() {
-    let (left, right, rep) = (Req::new(), Req::new(), Rep::new());
+    let (left, right, rep) = (Req::staged(), Req::staged(), Rep::staged());
     let place = meet_tcp(&rep, &left).await;
     join(&rep, &right, &place.endpoint).await;
     let ignored = left.request("ignored");
@@ -348,7 +349,7 @@ async fn a_dropped_request_answers_nothing_and_holds_up_nobody() {
 #[tokio::test]
 async fn an_open_request_and_a_waiting_one_end_when_the_socket_closes() {
     for scheme in SCHEMES {
-        let (req, rep) = (Req::new(), Rep::new());
+        let (req, rep) = (Req::staged(), Rep::staged());
         let _place = meet(&rep, &req, (scheme, Order::BindFirst)).await;
         let (open, waiting) = (req.request("open"), req.request("waiting"));
         let (mut open, mut waiting) = (std::pin::pin!(open), std::pin::pin!(waiting));
@@ -364,7 +365,7 @@ async fn an_open_request_and_a_waiting_one_end_when_the_socket_closes() {
 #[tokio::test]
 async fn a_request_to_nobody_waits_until_somebody_comes() {
     for way in ways() {
-        let (req, rep) = (Arc::new(Req::new()), Rep::new());
+        let (req, rep) = (Arc::new(Req::staged()), Rep::staged());
         let asking = tokio::spawn({
             let req = Arc::clone(&req);
             async move { req.request("anybody?").await }
@@ -377,7 +378,7 @@ async fn a_request_to_nobody_waits_until_somebody_comes() {
 
 #[tokio::test]
 async fn the_connection_of_a_given_up_request_says_why_it_ended() {
-    let (req, router) = (Req::new(), Router::new());
+    let (req, router) = (Req::staged(), Router::staged());
     let _place = meet_tcp(&router, &req).await;
     let mut events = req.monitor();
     drop(abandon!(req, "x", router.recv()));
@@ -393,7 +394,7 @@ async fn the_connection_of_a_given_up_request_says_why_it_ended() {
 #[tokio::test]
 async fn a_relaxed_request_that_finds_nobody_leaves_the_open_one_its_reply() {
     for scheme in SCHEMES {
-        let (req, router) = (Req::builder().relaxed(true).build(), Router::new());
+        let (req, router) = (Req::set_up().relaxed(true).build(), Router::staged());
         let mut events = req.monitor();
         let _place = meet(&req, &router, (scheme, Order::BindFirst)).await;
         let mut first = Box::pin(req.request("first"));
@@ -426,7 +427,7 @@ fn arrived(stream: tokio::net::TcpStream) -> Vec<u8> {
 #[tokio::test]
 async fn whoever_asks_or_answers_writes_and_waits_for_no_task() {
     let puppet = Puppet::new().await;
-    let req = Req::new();
+    let req = Req::staged();
     req.connect(&puppet.endpoint).unwrap();
     let stream = puppet.accept("REP").await;
     soon(req.connected(&puppet.endpoint)).await.unwrap();
@@ -435,7 +436,7 @@ async fn whoever_asks_or_answers_writes_and_waits_for_no_task() {
     assert!(arrived(stream).ends_with(b"now"));
 
     let puppet = Puppet::new().await;
-    let rep = Rep::new();
+    let rep = Rep::staged();
     rep.connect(&puppet.endpoint).unwrap();
     let mut stream = puppet.accept("REQ").await;
     ask(&mut stream).await;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use zocket::{HighWater, Router, Sends, Socket, Sub, TrySendError, XPub};
 
 use crate::stage::{
-    LARGE, Order, SCHEMES, Scheme, WIRES, disconnected, fill, fill_up, fill_with, join, meet, number_of,
-    numbered, reported, small_buffers, soon, until,
+    LARGE, Order, SCHEMES, Scheme, Staged, WIRES, disconnected, fill, fill_up, fill_with, join, meet,
+    number_of, numbered, reported, small_buffers, soon, until,
 };
 
 fn publisher(mark: usize) -> XPub {
-    XPub::builder()
+    XPub::set_up()
         .send_high_water(HighWater::messages(mark))
         .link(small_buffers())
         .linger(Duration::ZERO)
@@ -19,7 +19,7 @@ fn publisher(mark: usize) -> XPub {
 }
 
 fn subscriber(mark: usize) -> Sub {
-    let sub = Sub::builder().receive_high_water(HighWater::messages(mark)).link(small_buffers()).build();
+    let sub = Sub::set_up().receive_high_water(HighWater::messages(mark)).link(small_buffers()).build();
     sub.subscribe("").unwrap();
     sub
 }
@@ -107,7 +107,7 @@ async fn drops_are_reported_in_full_when_the_slow_peer_leaves() {
 #[tokio::test]
 async fn with_no_drop_a_publisher_waits_and_nobody_gets_the_message() {
     for scheme in SCHEMES {
-        let publisher = XPub::builder()
+        let publisher = XPub::set_up()
             .send_high_water(HighWater::messages(5))
             .link(small_buffers())
             .no_drop(true)
@@ -135,14 +135,14 @@ async fn with_no_drop_a_publisher_waits_and_nobody_gets_the_message() {
 #[tokio::test]
 async fn with_no_drop_who_waits_for_one_topic_does_not_hold_up_another() {
     for scheme in SCHEMES {
-        let publisher = XPub::builder()
+        let publisher = XPub::set_up()
             .send_high_water(HighWater::messages(5))
             .link(small_buffers())
             .no_drop(true)
             .linger(Duration::ZERO)
             .build();
         let build = |topic: &str| {
-            let sub = Sub::builder().receive_high_water(HighWater::messages(5)).link(small_buffers()).build();
+            let sub = Sub::set_up().receive_high_water(HighWater::messages(5)).link(small_buffers()).build();
             sub.subscribe(topic).unwrap();
             sub
         };
@@ -181,9 +181,9 @@ async fn fill_for<P: Sends>(socket: &Socket<P>, name: &str) {
 async fn a_router_waits_for_the_full_peer_and_others_pass() {
     use zocket::Dealer;
     for scheme in SCHEMES {
-        let router = Router::builder().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
+        let router = Router::set_up().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
         let build = |name: &str| {
-            Dealer::builder()
+            Dealer::set_up()
                 .routing_id(name)
                 .receive_high_water(HighWater::messages(5))
                 .link(small_buffers())
@@ -218,8 +218,8 @@ async fn a_router_waits_for_the_full_peer_and_others_pass() {
 async fn a_sender_that_waits_for_a_peer_hears_that_it_is_gone() {
     use zocket::{Dealer, SendError};
     for scheme in WIRES {
-        let router = Router::builder().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
-        let dealer = Dealer::builder()
+        let router = Router::set_up().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
+        let dealer = Dealer::set_up()
             .routing_id("a")
             .receive_high_water(HighWater::messages(5))
             .link(small_buffers())
@@ -244,9 +244,9 @@ async fn a_sender_that_waits_for_a_peer_hears_that_it_is_gone() {
 async fn push_passes_over_a_full_peer() {
     use zocket::{Pull, Push};
     for scheme in WIRES {
-        let push = Push::builder().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
-        let slow = Pull::builder().receive_high_water(HighWater::messages(5)).link(small_buffers()).build();
-        let fast = Pull::new();
+        let push = Push::set_up().send_high_water(HighWater::messages(5)).link(small_buffers()).build();
+        let slow = Pull::set_up().receive_high_water(HighWater::messages(5)).link(small_buffers()).build();
+        let fast = Pull::staged();
         let place = meet(&push, &slow, (scheme, Order::BindFirst)).await;
         let stuck = fill_up(&push, LARGE).await;
         join(&push, &fast, &place.endpoint).await;
@@ -261,8 +261,8 @@ async fn push_passes_over_a_full_peer() {
 #[tokio::test]
 async fn a_router_that_is_not_mandatory_drops_for_the_full_peer_and_counts() {
     use zocket::Dealer;
-    let router = Router::builder().mandatory(false).send_high_water(HighWater::messages(2)).build();
-    let dealer = Dealer::builder().routing_id("a").receive_high_water(HighWater::messages(3)).build();
+    let router = Router::set_up().mandatory(false).send_high_water(HighWater::messages(2)).build();
+    let dealer = Dealer::set_up().routing_id("a").receive_high_water(HighWater::messages(3)).build();
     let _place = meet(&router, &dealer, (Scheme::Inproc, Order::BindFirst)).await;
     let mut events = router.monitor();
     for _ in 0..12 {

@@ -3,15 +3,18 @@
 //! Every wait has a deadline, which only a failure ever meets, and says where it was waiting.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::{
-    Dropped, Endpoint, Event, LinkOptions, Monitor, Pattern, Peer, PipeId, Receives, Sends, Socket,
-    TrySendError,
+    Context, Dropped, Endpoint, Event, LinkOptions, Monitor, Pattern, Peer, PipeId, Receives, Sends, Socket,
+    SocketBuilder, TrySendError,
 };
 
 /// Far beyond what anything here takes on a busy machine.
@@ -68,13 +71,44 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output =
 pub(crate) enum Scheme {
     Tcp,
     Ipc,
+    Quic,
     Inproc,
 }
 
-pub(crate) const SCHEMES: [Scheme; 3] = [Scheme::Tcp, Scheme::Ipc, Scheme::Inproc];
+pub(crate) const SCHEMES: [Scheme; 4] = [Scheme::Tcp, Scheme::Ipc, Scheme::Quic, Scheme::Inproc];
 
 /// The transports whose peers are separated by a kernel.
-pub(crate) const WIRES: [Scheme; 2] = [Scheme::Tcp, Scheme::Ipc];
+pub(crate) const WIRES: [Scheme; 3] = [Scheme::Tcp, Scheme::Ipc, Scheme::Quic];
+
+/// A context with every transport, where all know and trust one key.
+pub(crate) fn context() -> Context {
+    static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::generate().unwrap());
+    let trust = Trust::keys([IDENTITY.fingerprint()]);
+    let quic = Quic::server(IDENTITY.clone()).trust(trust.clone()).admit(trust);
+    Context::builder().transport(quic).build().unwrap()
+}
+
+/// Sockets of a context that the tests of a thread, usually one, have for themselves.
+pub(crate) trait Staged: Sized {
+    type Pattern: Pattern;
+
+    fn set_up() -> SocketBuilder<Self::Pattern>;
+
+    fn staged() -> Self;
+}
+
+impl<P: Pattern> Staged for Socket<P> {
+    type Pattern = P;
+
+    fn set_up() -> SocketBuilder<P> {
+        thread_local!(static CONTEXT: Context = context());
+        CONTEXT.with(|context| Self::builder().context(context))
+    }
+
+    fn staged() -> Self {
+        Self::set_up().build()
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -110,6 +144,10 @@ impl Place {
                 let folder = std::env::temp_dir().join(unique());
                 fs::create_dir(&folder).unwrap();
                 (format!("ipc://{}", folder.join("socket").display()), Some(folder))
+            }
+            Scheme::Quic => {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                (format!("quic://{}", socket.local_addr().unwrap()), None)
             }
             Scheme::Inproc => (format!("inproc://{}", unique()), None),
         };
