@@ -139,9 +139,9 @@ impl Quic {
     ///
     /// # Errors
     ///
-    /// The system has no port or descriptor left. Links that were not moved are as before.
+    /// The system has no port or descriptor left, or this is no runtime. Links that were not moved are as before.
     pub fn rebind(&self) -> io::Result<()> {
-        let here = runtime::Handle::current().id();
+        let here = runtime::Handle::try_current().map_err(io::Error::other)?.id();
         for ((runtime, ipv4), socket) in &*lock(&self.sockets.outgoing) {
             if let Some(socket) = socket.upgrade().filter(|_| *runtime == here) {
                 socket.rebind(udp_socket(any(*ipv4))?)?;

@@ -21,6 +21,10 @@
 //! endpoint of this socket and the peer's address, and end with a [`Disconnect`](crate::Disconnect): the reason.
 //! A `HandshakeFailed` names the rule that was broken: "a PULL socket does not talk to the peer's SUB".
 //!
+//! Over quic, who is not trusted is told why: `HandshakeFailed` or `Retrying` with
+//! [`Disconnect::Trust`](crate::Disconnect::Trust). [`PeerInfo::proof`](crate::PeerInfo::proof) in `Ready` has the key
+//! that the peer has proven.
+//!
 //! In-process peers have no connection and no handshake: `Ready` when they meet, `Disconnected` when one of them
 //! leaves, and `HandshakeFailed` with `GaveUp` when their types do not fit.
 //!

@@ -42,6 +42,72 @@
 //! a second bind fails with `AddrInUse`; the file of one that died is replaced. Who may connect is a matter of
 //! file permissions. Unix only.
 //!
+//! ## quic
+//!
+//! ```text
+//! bind    quic://host:port     as for tcp
+//! connect quic://host:port     as for tcp, without a source
+//! ```
+//!
+//! One ordered stream for each peer over UDP, encrypted with TLS 1.3, under the feature `quic`. Order, marks, events and
+//! reconnection are those of tcp. A peer may change its address under way, as behind a router that forgot it or in
+//! another network, and nothing is lost; `Quic::rebind` moves on our side.
+//!
+//! It has to be told who we are and whom we trust, so it is not there by itself: give one to a
+//! [`Context`](crate::Context). Binding needs an identity, connecting a trust; without them the call is an
+//! [error](crate::EndpointError::NotSetUp). Trust comes in three ways:
+//!
+//! | `Trust` | who is trusted | for |
+//! |---|---|---|
+//! | `keys` | whoever holds one of these keys, each told as one word of 64 hexadecimal digits: the SHA-256 of the public key | your own machines, without an authority |
+//! | `roots`, `system_roots` | whoever has a certificate of one of these authorities, valid today and for the host in the endpoint | names and an authority that exist already |
+//! | `dangerous_trust_anyone` | whoever comes: whoever is in between can read and change all | tests, and looking at [`PeerInfo::proof`](crate::PeerInfo::proof) yourself |
+//!
+//! A listener that does not ask with `admit` lets anybody in, as a web server does.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use zocket::transport::quic::{Identity, Quic, Trust};
+//! use zocket::{Context, Pull, Push};
+//!
+//! let (server, client) = (Identity::generate()?, Identity::generate()?); // `save` and `load` keep them
+//! let word = server.fingerprint().to_string(); // to be told by other means
+//!
+//! let admitted = Trust::keys([client.fingerprint()]);
+//! let here = Context::builder().transport(Quic::server(server).admit(admitted)).build()?;
+//! let pull = Pull::builder().context(&here).build();
+//! let at = pull.bind("quic://127.0.0.1:0").await?;
+//!
+//! let trusted = Trust::keys([word.parse()?]);
+//! let there = Context::builder().transport(Quic::client(trusted).identity(client)).build()?;
+//! let push = Push::builder().context(&there).build();
+//! push.connect(&at)?;
+//! push.send("for your eyes only").await?;
+//! assert_eq!(pull.recv().await?, "for your eyes only");
+//! # Ok(()) }
+//! ```
+//!
+//! **Refusals.** A wrong name, an unknown key, an expired certificate: the event's reason is
+//! [`Disconnect::Trust`](crate::Disconnect::Trust), on both sides. The one who connects goes on as after every refusal,
+//! at the longest of its waits (30 s unless set), for the mending may happen on the other side: a certificate is
+//! renewed, a key admitted. [`stop_on_refusal`](crate::Reconnect::stop_on_refusal) gives up instead.
+//!
+//! **Buffers.** Between sender and receiver there are, in place of the kernel's buffers, the bytes that wait to be
+//! acknowledged and those that wait to be read: at most 1 MiB each, unless
+//! [`send_buffer`](crate::SocketBuilder::send_buffer) and [`receive_buffer`](crate::SocketBuilder::receive_buffer) say
+//! otherwise. A receiver at its mark stops the sender as over tcp. A closing socket waits, within linger, until its peer
+//! has acknowledged everything.
+//!
+//! **Silence.** [`Heartbeat`](crate::Heartbeat) sets how often a silent connection is kept alive, and with its time-out
+//! how much silence ends it; the stricter side counts. UDP does not say that nobody listens: an attempt to connect asks
+//! again and again, until [`connect_timeout`](crate::SocketBuilder::connect_timeout). Nor does a kernel say goodbye for
+//! a process that ends: where [`close`](crate::Socket::close) was not awaited, peers notice by the silence, 60 s
+//! unless set.
+//!
+//! **Strangers.** Before a peer has shown that it gets our packets it costs one entry and at most 8 KiB; when 64
+//! handshakes are under way, not even that: it is asked to show it first. How many may be unfinished is
+//! [`max_handshakes`](crate::SocketBuilder::max_handshakes), as for every transport.
+//!
 //! ## inproc
 //!
 //! `inproc://name`, any text. Names belong to a [`Context`](crate::Context); sockets of different contexts do not
