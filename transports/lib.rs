@@ -253,7 +253,8 @@ pub struct Link {
     pub proof: Option<PeerProof>,
     /// For wires whose close is a message to the peer. `poll_shutdown` of such a wire resolves when the peer has
     /// acknowledged every byte, so the link may be dropped right behind it; and an end for a reason of ours goes
-    /// through here.
+    /// through here. When the peer has closed so, writing fails with `BrokenPipe`, and what it said before can still be
+    /// read.
     pub closer: Option<Closer>,
 }
 

@@ -16,7 +16,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Incoming, Listener};
 
 use super::dial::report_end;
-use super::prompt::Driven;
+use super::stream::Driven;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;

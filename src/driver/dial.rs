@@ -9,7 +9,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, Link, Transport};
 
 use super::backoff::Backoff;
-use super::prompt::Driven;
+use super::stream::Driven;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;

@@ -10,7 +10,6 @@ pub(crate) mod accept;
 mod backoff;
 pub(crate) mod dial;
 mod lookout;
-mod prompt;
 mod scratch;
 mod stream;
 mod sweep;

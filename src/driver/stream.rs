@@ -4,7 +4,9 @@
 //! extra tasks. It resolves to the reason why the connection ended; whoever owns it takes the batch that was under
 //! way out of it.
 
-use std::io::IoSlice;
+mod prompt;
+
+use std::io::{ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
@@ -14,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 use zocket_transport::{Closer, PeerProof, Stream};
 
+pub(crate) use self::prompt::Driven;
 use super::lookout::Lookout;
-use super::prompt::Prompt;
 use super::scratch::{self, READ};
 use super::sweep::Sweeper;
 use super::{Ends, Port, Remains};
@@ -81,7 +83,7 @@ enum Phase {
 }
 
 impl Connection {
-    pub(super) fn new(
+    fn new(
         wire: Box<dyn Stream>,
         (closer, proof): (Option<Closer>, Option<PeerProof>),
         port: Arc<dyn Port>,
@@ -121,7 +123,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(why) = self.drive(cx) {
             self.last_words(&why, cx);
             self.ended = Some(why);
@@ -131,7 +133,7 @@ impl Connection {
         Poll::Ready(())
     }
 
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         if let Some(why) = &self.ended {
             return Poll::Ready(why.clone());
         }
@@ -154,47 +156,21 @@ impl Connection {
         }
     }
 
-    pub(super) fn take_remains(&mut self) -> Remains {
+    fn take_remains(&mut self) -> Remains {
         let batch = std::mem::take(&mut self.batch);
         // From here on nobody writes in our stead.
         let phase = std::mem::replace(&mut self.phase, Phase::Farewell);
         Remains { pipe: self.pipe, was_ready: phase != Phase::Handshake, batch }
     }
 
-    /// Writes in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
-    pub(super) fn write_now(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.phase != Phase::Traffic || self.ended.is_some() || self.lookout.is_on() {
-            return false;
-        }
-        let written = self.write_little(cx);
-        let is_done = *written.as_ref().unwrap_or(&false);
-        self.ended = written.err();
-        is_done && !self.port.pool().is_unwatched()
-    }
-
-    /// Writes what is queued if it is little, or as much of it as the kernel takes.
-    fn write_little(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
-        /// So much is copied to the kernel in about the time that it takes to wake a task.
-        const LITTLE: usize = 64 * 1024;
-        let idle = self.batch.is_empty() && !self.engine.owes();
-        if !idle || self.poll_work(cx)?.is_pending() {
-            return Ok(idle);
-        }
-        if self.engine.owes() || self.batch.len() > LITTLE {
-            return Ok(false);
-        }
-        while !self.batch.is_empty() {
-            if self.write_batch(cx)?.is_pending() {
-                return self.blocked(cx);
+    /// What a wire that closes by itself calls a broken pipe: the peer hears no more, but what it said before is still
+    /// to be read, up to its end.
+    fn unheard(&mut self, why: Disconnect, cx: &Context<'_>) -> Result<bool, Disconnect> {
+        match &why {
+            Disconnect::Io(error) if self.closer.is_some() && error.kind() == ErrorKind::BrokenPipe => {
+                self.blocked(cx)
             }
-        }
-        Ok(self.poll_work(cx)?.is_pending())
-    }
-
-    /// Makes the waker that writes, if there is one to be and none of this task.
-    fn renew_prompt(&mut self, task: &Waker) {
-        if self.is_prompt && !self.prompt.as_ref().is_some_and(|(old, _)| old.will_wake(task)) {
-            self.prompt = Some((task.clone(), Prompt::waker(self.this.clone(), task.clone())));
+            _ => Err(why),
         }
     }
 
@@ -207,7 +183,7 @@ impl Connection {
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
         loop {
             let phase = self.phase;
-            let blocked = self.drive_write(cx)?;
+            let blocked = self.drive_write(cx).or_else(|why| self.unheard(why, cx))?;
             let more = self.drive_read(cx)?;
             // After reading: what has arrived proves life, however late we look.
             self.drive_timer(cx)?;

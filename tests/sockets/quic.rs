@@ -5,8 +5,8 @@ use std::time::Duration;
 use zocket::transport::Transport;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::{
-    BindError, ConnectError, Context, Disconnect, EndpointError, Event, HighWater, Monitor, PeerProof, Pub,
-    Pull, Push, Reconnect, Sub, TrustError,
+    BindError, ConnectError, Context, Disconnect, EndpointError, Event, HighWater, Monitor, Pair, PeerProof,
+    Pub, Pull, Push, Reconnect, Sub, TrustError,
 };
 
 use crate::stage::{disconnected, event, expect_run, fill_up, numbered, ready, soon};
@@ -220,4 +220,24 @@ async fn a_peer_that_stalls_in_its_handshake_delays_no_other() {
     let reason = handshake_failed(&mut events).await;
     assert!(matches!(reason, Disconnect::Protocol(_)), "{reason:?}");
     drop(mute);
+}
+
+#[tokio::test]
+async fn what_a_peer_said_before_it_closed_is_read_though_nobody_hears_the_answers() {
+    let (server, client) = trusting();
+    let left = Pair::builder().context(&server).receive_high_water(HighWater::messages(1)).build();
+    let mut events = left.monitor();
+    let at = soon(left.bind(ANY)).await.unwrap();
+    let right = Pair::builder().context(&context(client)).build();
+    right.connect(&at).unwrap();
+    for number in 0..200 {
+        soon(right.send(numbered(number, 500))).await.unwrap();
+    }
+    assert_eq!(soon(right.close()).await.messages, 0);
+    for number in 0..200 {
+        left.try_send("answer").ok();
+        expect_run(&left, number, 1).await;
+    }
+    let reason = disconnected(&mut events).await;
+    assert!(matches!(reason, Disconnect::PeerClosed), "{reason:?}");
 }

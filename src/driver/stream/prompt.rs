@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use zocket_transport::{Link, Wire};
 
-use super::stream::Connection;
-use super::{Ends, Port, Remains};
+use super::{Connection, Phase};
+use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::pipe::PipeId;
 use crate::sync::lock;
@@ -99,6 +99,45 @@ impl Wake for Prompt {
         let task = Wakes(&self.task);
         if self.write() {
             std::mem::forget(task);
+        }
+    }
+}
+
+impl Connection {
+    /// Writes in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
+    fn write_now(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.phase != Phase::Traffic || self.ended.is_some() || self.lookout.is_on() {
+            return false;
+        }
+        let written = self.write_little(cx).or_else(|why| self.unheard(why, cx));
+        let is_done = *written.as_ref().unwrap_or(&false);
+        self.ended = written.err();
+        is_done && !self.port.pool().is_unwatched()
+    }
+
+    /// Writes what is queued if it is little, or as much of it as the kernel takes.
+    fn write_little(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+        /// So much is copied to the kernel in about the time that it takes to wake a task.
+        const LITTLE: usize = 64 * 1024;
+        let idle = self.batch.is_empty() && !self.engine.owes();
+        if !idle || self.poll_work(cx)?.is_pending() {
+            return Ok(idle);
+        }
+        if self.engine.owes() || self.batch.len() > LITTLE {
+            return Ok(false);
+        }
+        while !self.batch.is_empty() {
+            if self.write_batch(cx)?.is_pending() {
+                return self.blocked(cx);
+            }
+        }
+        Ok(self.poll_work(cx)?.is_pending())
+    }
+
+    /// Makes the waker that writes, if there is one to be and none of this task.
+    pub(super) fn renew_prompt(&mut self, task: &Waker) {
+        if self.is_prompt && !self.prompt.as_ref().is_some_and(|(old, _)| old.will_wake(task)) {
+            self.prompt = Some((task.clone(), Prompt::waker(self.this.clone(), task.clone())));
         }
     }
 }
