@@ -15,7 +15,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::{Endpoint, EndpointError, Purpose};
+use crate::Purpose;
+#[cfg(any(feature = "quic", feature = "tcp"))]
+use crate::{Endpoint, EndpointError};
 
 /// RFC 1035, 2.3.4: 255 octets on the wire are 253 characters.
 const LONGEST_NAME: usize = 253;
@@ -23,6 +25,7 @@ const LONGEST_LABEL: usize = 63;
 /// netdevice(7): `IFNAMSIZ` with its NUL is 16.
 const LONGEST_INTERFACE: usize = 15;
 
+#[cfg(any(feature = "quic", feature = "tcp"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) source: Option<Place>,
@@ -65,12 +68,22 @@ pub(crate) enum Zone {
 
 /// The three places a host and port can stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub(crate) enum Use {
     Bind,
     Source,
     Connect,
 }
 
+impl From<Purpose> for Use {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Bind => Self::Bind,
+            Purpose::Connect => Self::Connect,
+        }
+    }
+}
+
+#[cfg(any(feature = "quic", feature = "tcp"))]
 pub(crate) fn parse(endpoint: &Endpoint, purpose: Purpose) -> Result<Address, EndpointError> {
     let address = endpoint.address();
     let wrong = |(part, reason): Wrong<'_>| EndpointError::address(endpoint, part, reason);
@@ -82,17 +95,13 @@ pub(crate) fn parse(endpoint: &Endpoint, purpose: Purpose) -> Result<Address, En
         (None, _) => (None, address),
     };
     let source = source.map(|text| place(text, Use::Source)).transpose().map_err(wrong)?;
-    let target_use = match purpose {
-        Purpose::Bind => Use::Bind,
-        Purpose::Connect => Use::Connect,
-    };
-    Ok(Address { source, target: place(target, target_use).map_err(wrong)? })
+    Ok(Address { source, target: place(target, purpose.into()).map_err(wrong)? })
 }
 
 /// The part, and what is wrong with it.
-type Wrong<'a> = (&'a str, &'static str);
+pub(crate) type Wrong<'a> = (&'a str, &'static str);
 
-fn place(text: &str, use_: Use) -> Result<Place, Wrong<'_>> {
+pub(crate) fn place(text: &str, use_: Use) -> Result<Place, Wrong<'_>> {
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err((text, "the port is missing: write host:port"));
     };
@@ -112,7 +121,7 @@ fn port(text: &str, use_: Use) -> Result<u16, Wrong<'_>> {
     }
 }
 
-fn host(text: &str, use_: Use) -> Result<Host, Wrong<'_>> {
+pub(crate) fn host(text: &str, use_: Use) -> Result<Host, Wrong<'_>> {
     match text {
         "" => return Err((text, "the host before the port is missing")),
         "*" if use_ == Use::Connect => return Err((text, "a wildcard cannot be connected to")),

@@ -274,6 +274,7 @@ fn connect_many(transport: &dyn Transport, to: &Endpoint) -> JoinSet<()> {
 fn stream(link: Link) -> Box<dyn Stream> {
     match link.wire {
         Wire::Stream(stream) => stream,
+        Wire::Datagrams(_) => unreachable!("links of the medium `Stream` are streams"),
     }
 }
 

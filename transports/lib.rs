@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `tcp` (default) | `tcp://` | `tcp::Tcp`: IPv4 and IPv6 |
 //! | `ipc` (default, unix) | `ipc://` | `ipc::Ipc`: Unix-domain sockets |
+//! | `udp` (default) | `udp://` | `udp::Udp`: datagrams, unicast and multicast |
 //! | `quic` | `quic://` | `quic::Quic`: encrypted, over UDP; brings `ring`, which is C and assembly |
 //! | `contract` | | `contract`: the tests every transport passes |
 //!
@@ -27,31 +28,34 @@
 //! * **Errors name what was wrong** in their text, and are of the [`io::ErrorKind`] one would expect:
 //!   `AddrInUse`, `ConnectionRefused`, `NotFound`, `TimedOut`, `InvalidInput`.
 
-#[cfg(any(feature = "quic", feature = "tcp"))]
+#[cfg(any(feature = "quic", feature = "tcp", feature = "udp"))]
 mod address;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod endpoint;
 pub mod inproc;
-#[cfg(all(any(feature = "quic", feature = "tcp"), unix))]
+#[cfg(all(any(feature = "quic", feature = "tcp", feature = "udp"), unix))]
 mod interface;
 #[cfg(all(feature = "ipc", unix))]
 pub mod ipc;
 mod options;
 #[cfg(feature = "quic")]
 pub mod quic;
-#[cfg(any(feature = "quic", feature = "tcp"))]
+#[cfg(any(feature = "quic", feature = "tcp", feature = "udp"))]
 mod resolve;
 #[cfg(feature = "tcp")]
 pub mod tcp;
 mod trust;
+#[cfg(feature = "udp")]
+pub mod udp;
 
 use std::fmt::{self, Debug};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use options::{KeepAlive, LinkOptions, Liveness};
@@ -127,6 +131,13 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// [`EndpointError::Address`], which names the part that is wrong and why.
     fn check(&self, endpoint: &Endpoint, purpose: Purpose) -> Result<(), EndpointError>;
 
+    /// What the links of an endpoint that passed [`check`](Self::check) carry. Always the same answer, without I/O;
+    /// ordered bytes, unless a transport says otherwise.
+    fn medium(&self, endpoint: &Endpoint) -> Medium {
+        let _ = endpoint;
+        Medium::Stream
+    }
+
     /// Opens one link to an address that passed [`check`](Self::check).
     ///
     /// Called for each attempt, from a connection's task; names are looked up anew each time. Must make one
@@ -168,11 +179,29 @@ pub enum Purpose {
     Connect,
 }
 
+/// What links carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Medium {
+    /// Ordered bytes between two peers: [`Wire::Stream`].
+    Stream,
+    /// Datagrams between peers, each of whom knows the other's address: [`Wire::Datagrams`].
+    Datagrams,
+    /// Datagrams to whoever listens at a group address: [`Wire::Datagrams`].
+    Multicast,
+}
+
 /// A bound address. Dropping it closes it and frees the address; its links live on.
 pub trait Listener: Debug + Send + 'static {
     /// What was bound, with port 0 and wildcards replaced. A peer on this machine can connect to it. Never
     /// changes; called at any time.
     fn endpoint(&self) -> &Endpoint;
+
+    /// The socket itself, where all peers share it. Asked for once, before anything else; whoever got one accepts
+    /// nobody, and frees the address by dropping it. `None`, unless the medium is datagrams.
+    fn datagrams(&mut self) -> Option<Box<dyn Datagrams>> {
+        None
+    }
 
     /// Waits for the next peer. Called again and again by one task, which spawns each [`Incoming`].
     ///
@@ -238,6 +267,28 @@ impl Debug for Incoming {
 pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin + ?Sized> Stream for T {}
+
+/// A socket for datagrams, each of which arrives whole: once, several times or not at all, in any order.
+pub trait Datagrams: Debug + Send + Sync {
+    /// Sends a datagram to an address, or to whom the socket is connected.
+    ///
+    /// # Errors
+    ///
+    /// What the system says. `ConnectionRefused` is about an earlier datagram, and this one was not sent.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        datagram: &[u8],
+        to: Option<SocketAddr>,
+    ) -> Poll<io::Result<()>>;
+
+    /// Receives a datagram, cut off where `into` ends. Returns who sent it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`poll_send`](Self::poll_send), about an earlier datagram that was sent.
+    fn poll_receive(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>>;
+}
 
 /// An open connection to one peer. Dropping it closes the connection.
 #[derive(Debug)]
@@ -346,8 +397,10 @@ impl From<CloseReason> for io::Error {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Wire {
-    /// Ordered bytes: `tcp`, `ipc`.
+    /// Ordered bytes: `tcp`, `ipc`, `quic`.
     Stream(Box<dyn Stream>),
+    /// Datagrams: `udp`.
+    Datagrams(Box<dyn Datagrams>),
 }
 
 /// Who the peer is, as the operating system or a key vouches for, and not the peer's word alone.

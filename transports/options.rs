@@ -23,7 +23,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct LinkOptions {
     /// Bytes the kernel buffers for sending (`SO_SNDBUF`). The system may take another value: Linux doubles it,
-    /// and has a limit. `None`, the default, leaves it to the system, which for tcp adapts it. tcp and ipc. With quic, which
+    /// and has a limit. `None`, the default, leaves it to the system, which for tcp adapts it. tcp, ipc and udp. With quic, which
     /// buffers by itself, how much may wait to be acknowledged; 1 MiB by default.
     pub send_buffer: Option<usize>,
     /// Bytes the kernel buffers of what has arrived (`SO_RCVBUF`); else as for sending. With quic the window:
@@ -41,7 +41,7 @@ pub struct LinkOptions {
     /// at once. tcp, ipc and quic.
     pub backlog: u32,
     /// Whether IPv6 is used. `true`, the default: names resolve to both families, and `*` accepts both; where
-    /// the system has no IPv6, it accepts IPv4. `false`: IPv6 addresses are errors. tcp and quic.
+    /// the system has no IPv6, it accepts IPv4. `false`: IPv6 addresses are errors. tcp, udp and quic.
     pub ipv6: bool,
     /// How long one attempt to connect may take, with the look-up of its name. Where a name has several
     /// addresses, each gets an equal share of what is left. `None`: as long as the system tries, on Linux about
@@ -59,6 +59,14 @@ pub struct LinkOptions {
     /// which is what conflating sockets want. `None`, the default, leaves it to the system. tcp on Linux;
     /// elsewhere it has no effect.
     pub unsent_low_water: Option<u32>,
+    /// How many routers a multicast datagram may pass, plus one (`IP_MULTICAST_TTL`, `IPV6_MULTICAST_HOPS`). Default 1:
+    /// it stays on its network. udp.
+    pub multicast_hops: u8,
+    /// Whether those on this machine get what it sends to a group (`IP_MULTICAST_LOOP`). Default `true`. udp.
+    pub multicast_loop: bool,
+    /// The interface for groups whose address names none: by its name, or an IPv4 group's by an address of it. `None`,
+    /// the default, leaves it to the system. udp.
+    pub multicast_interface: Option<String>,
 }
 
 impl Default for LinkOptions {
@@ -74,6 +82,9 @@ impl Default for LinkOptions {
             user_timeout: None,
             type_of_service: None,
             unsent_low_water: None,
+            multicast_hops: 1,
+            multicast_loop: true,
+            multicast_interface: None,
         }
     }
 }
@@ -134,7 +145,7 @@ impl LinkOptions {
     }
 }
 
-#[cfg(any(feature = "tcp", all(feature = "ipc", unix)))]
+#[cfg(any(feature = "tcp", feature = "udp", all(feature = "ipc", unix)))]
 impl LinkOptions {
     pub(crate) fn set_buffers(&self, socket: &socket2::SockRef<'_>) -> std::io::Result<()> {
         // The system call takes a C int; more would become negative.

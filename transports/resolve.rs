@@ -52,7 +52,7 @@ fn bind_all<T>(
 }
 
 /// Connects to the first of a place's addresses that answers, with `attempt`, within the time for connecting.
-#[cfg(feature = "tcp")]
+#[cfg(any(feature = "tcp", feature = "udp"))]
 pub(crate) async fn connect<T, F>(
     place: &Place,
     options: &LinkOptions,
@@ -201,12 +201,12 @@ fn literal(place: &Place, options: &LinkOptions) -> io::Result<Option<SocketAddr
 }
 
 #[cfg(unix)]
-fn interface_index(name: &str) -> io::Result<u32> {
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
     interface::index(name)
 }
 
 #[cfg(not(unix))]
-fn interface_index(name: &str) -> io::Result<u32> {
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
     Err(io::Error::new(io::ErrorKind::Unsupported, format!("zone {name}: write the number of the interface")))
 }
 
