@@ -192,6 +192,8 @@ fn built_in() -> BTreeMap<&'static str, Arc<dyn Transport>> {
         Arc::new(zocket_transport::tcp::Tcp::new()),
         #[cfg(all(feature = "ipc", unix))]
         Arc::new(zocket_transport::ipc::Ipc::new()),
+        #[cfg(feature = "udp")]
+        Arc::new(zocket_transport::udp::Udp::new()),
     ];
     transports
         .into_iter()

@@ -100,6 +100,14 @@ pub enum SendError {
     /// What it was to be sent to is no [`Group`](crate::Group).
     #[error("a group has at most 255 bytes, none of them zero")]
     BadGroup(Box<Message>),
+    /// It does not fit into a datagram, and this socket has an endpoint that sends such.
+    #[error("the message is too large for a datagram: the limit is {limit} bytes, all frames together")]
+    TooLarge {
+        /// The message.
+        message: Box<Message>,
+        /// The most bytes that its frames may have, all together; the group of a RADIO is one.
+        limit: u32,
+    },
 }
 
 impl SendError {
@@ -110,7 +118,8 @@ impl SendError {
             Self::Closed(message)
             | Self::Unroutable(message)
             | Self::SeveralFrames(message)
-            | Self::BadGroup(message) => *message,
+            | Self::BadGroup(message)
+            | Self::TooLarge { message, .. } => *message,
         }
     }
 }
@@ -134,6 +143,14 @@ pub enum TrySendError {
     /// What it was to be sent to is no [`Group`](crate::Group).
     #[error("a group has at most 255 bytes, none of them zero")]
     BadGroup(Box<Message>),
+    /// It does not fit into a datagram, and this socket has an endpoint that sends such.
+    #[error("the message is too large for a datagram: the limit is {limit} bytes, all frames together")]
+    TooLarge {
+        /// The message.
+        message: Box<Message>,
+        /// The most bytes that its frames may have, all together; the group of a RADIO is one.
+        limit: u32,
+    },
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed(Box<Message>),
@@ -149,6 +166,7 @@ impl TrySendError {
             | Self::Unroutable(message)
             | Self::SeveralFrames(message)
             | Self::BadGroup(message)
+            | Self::TooLarge { message, .. }
             | Self::Closed(message) => *message,
         }
     }
@@ -161,6 +179,7 @@ impl From<SendError> for TrySendError {
             SendError::Unroutable(message) => Self::Unroutable(message),
             SendError::SeveralFrames(message) => Self::SeveralFrames(message),
             SendError::BadGroup(message) => Self::BadGroup(message),
+            SendError::TooLarge { message, limit } => Self::TooLarge { message, limit },
         }
     }
 }

@@ -114,7 +114,7 @@ pub enum Event {
     },
     /// Messages were dropped. Reported when the first is dropped, and for the rest when the pipe moves again.
     Dropped {
-        /// The pipe whose peer misses them.
+        /// The pipe they were in, or on their way to.
         pipe: PipeId,
         /// How many since the last report.
         messages: u64,
@@ -138,6 +138,10 @@ pub enum Dropped {
     LinkLost,
     /// The socket closed, and linger was over.
     Linger,
+    /// They arrived as datagrams while the receive queue was at its high-water mark.
+    ReceiverFull,
+    /// They are datagrams that no RADIO sends: cut short, or too long.
+    Malformed,
 }
 
 /// The events of one socket, from the moment it was made: a [`Stream`] that ends when the socket is closed.

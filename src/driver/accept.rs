@@ -17,7 +17,7 @@ use zocket_transport::{Endpoint, Incoming, Listener};
 
 use super::dial::report_end;
 use super::stream::Driven;
-use super::{Ends, Port};
+use super::{Ends, Port, datagrams};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::sync::TaskGuard;
@@ -27,15 +27,40 @@ use crate::sync::TaskGuard;
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LONGEST: Duration = Duration::from_secs(1);
 
+/// How long to wait before a listener is tried again.
+pub(super) struct Retries(Duration);
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self(RETRY_FIRST)
+    }
+}
+
+impl Retries {
+    /// It works.
+    pub(super) const fn reset(&mut self) {
+        self.0 = RETRY_FIRST;
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let wait = self.0;
+        self.0 = (wait * 2).min(RETRY_LONGEST);
+        wait
+    }
+}
+
 /// Accepts until it is aborted. Connections that were accepted live on.
 pub(crate) async fn accept(port: Arc<dyn Port>, mut listener: Box<dyn Listener>, tasks: TaskGuard) {
     let endpoint = listener.endpoint().clone();
+    if let Some(wire) = listener.datagrams() {
+        return datagrams::receive(wire, port, endpoint).await;
+    }
     let mut unfinished = Unfinished { peers: VecDeque::new(), limit: port.options().max_handshakes.max(1) };
-    let mut retry_after = RETRY_FIRST;
+    let mut retries = Retries::default();
     loop {
         match listener.accept().await {
             Ok(incoming) => {
-                retry_after = RETRY_FIRST;
+                retries.reset();
                 let finished = Arc::new(AtomicBool::new(false));
                 let task = serve(Arc::clone(&port), endpoint.clone(), incoming, Arc::clone(&finished));
                 let guard = tasks.clone();
@@ -46,10 +71,9 @@ pub(crate) async fn accept(port: Arc<dyn Port>, mut listener: Box<dyn Listener>,
                 unfinished.add(finished, task.abort_handle());
             }
             Err(error) => {
-                let reason = Disconnect::from(error);
+                let (reason, retry_after) = (Disconnect::from(error), retries.next());
                 port.report(Event::AcceptFailed { endpoint: endpoint.clone(), reason, retry_after });
                 time::sleep(retry_after).await;
-                retry_after = (retry_after * 2).min(RETRY_LONGEST);
             }
         }
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::time;
-use zocket_transport::{Endpoint, Link, Transport};
+use zocket_transport::{Endpoint, Link, Transport, Wire};
 
 use super::backoff::Backoff;
 use super::stream::Driven;
-use super::{Ends, Port};
+use super::{Ends, Port, datagrams};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::options::Stops;
@@ -63,12 +63,14 @@ pub(crate) async fn dial(
 async fn serve(port: &Arc<dyn Port>, pipe: PipeId, endpoint: &Endpoint, link: Link) -> (Disconnect, bool) {
     let ends = Ends { endpoint: endpoint.clone(), peer: link.peer.clone() };
     port.report(Event::Connected { endpoint: ends.endpoint.clone(), peer: ends.peer.clone() });
-    let connection = match Driven::new(link, Arc::clone(port), ends.clone(), Some(pipe)) {
-        Ok(connection) => connection,
-        Err(reason) => return (reason, false),
+    let (reason, remains) = if let Wire::Datagrams(wire) = link.wire {
+        datagrams::transmit(wire, Arc::clone(port), pipe, ends.clone()).await
+    } else {
+        match Driven::new(link, Arc::clone(port), ends.clone(), Some(pipe)) {
+            Ok(connection) => (connection.end().await, connection.take_remains()),
+            Err(reason) => return (reason, false),
+        }
     };
-    let reason = connection.end().await;
-    let remains = connection.take_remains();
     port.lost(pipe, remains.batch);
     report_end(&**port, Some(pipe), remains.was_ready, ends, reason.clone());
     (reason, remains.was_ready)

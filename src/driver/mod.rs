@@ -1,13 +1,14 @@
 //! The tasks, and what else polls I/O: nothing outside this layer does.
 //!
-//! A task exists only for a descriptor: one per connection ([`stream`], under [`dial`] or [`accept`]) and one
-//! per listener. Drivers are compiled once and not once per socket type: they see a socket as a [`Port`].
+//! A task exists only for a descriptor: one per connection ([`stream`] or [`datagrams`], under [`dial`] or [`accept`])
+//! and one per listener. Drivers are compiled once and not once per socket type: they see a socket as a [`Port`].
 //!
 //! A driver is a future polled by hand. One `poll` writes until the outbox is empty or the kernel full, reads
 //! until the kernel is empty or the lane full, and leaves its waker wherever it stopped.
 
 pub(crate) mod accept;
 mod backoff;
+mod datagrams;
 pub(crate) mod dial;
 mod lookout;
 mod scratch;

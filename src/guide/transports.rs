@@ -42,6 +42,25 @@
 //! a second bind fails with `AddrInUse`; the file of one that died is replaced. Who may connect is a matter of
 //! file permissions. Unix only.
 //!
+//! ## udp
+//!
+//! ```text
+//! bind    udp://host:port                                  as for tcp
+//! connect udp://host:port                                  as for tcp, without a source
+//! both    udp://239.1.2.3:port      udp://[ff02::1]:port   a multicast group
+//!         udp://eth0;239.1.2.3:port                        on an interface: its name, *, or an IPv4 address of it
+//! ```
+//!
+//! For [`Radio`](crate::Radio), which connects, and [`Dish`](crate::Dish), which binds: each message is one datagram, the
+//! very bytes of libzmq. There is no handshake, so both are [`Ready`](crate::Event::Ready) when the socket is open. Nothing
+//! is promised: a datagram arrives once, several times or not at all, in any order. Any number of sockets of a machine may
+//! bind the same group. [`LinkOptions`](crate::LinkOptions) say how far a group reaches
+//! ([`multicast_hops`](crate::LinkOptions::multicast_hops)), and over which interface.
+//!
+//! One address serves all its peers, so a receiver at its mark cannot stop one: it drops what arrives and says so with
+//! [`Dropped`](crate::Event::Dropped). What the kernel drops, for its buffer is full, nobody hears of: give it a larger
+//! [`receive_buffer`](crate::SocketBuilder::receive_buffer).
+//!
 //! ## quic
 //!
 //! ```text

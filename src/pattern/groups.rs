@@ -26,6 +26,8 @@ pub(crate) struct Broadcast {
     joined: Subscriptions,
     /// The pipes with a link.
     peers: Table<()>,
+    /// Those of them whose peers never say what they joined, and are sent everything.
+    silent: Vec<PipeId>,
     /// Kept for its memory.
     members: Vec<PipeId>,
 }
@@ -46,14 +48,18 @@ impl Outbound for Broadcast {
 
     fn attach(&mut self, _pipe: PipeId) {}
 
-    fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
+    fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
+        if peer.is_silent() {
+            self.silent.push(pipe);
+        }
         Welcome::Accept { name: None }
     }
 
     fn lost(&mut self, pipe: PipeId) -> Vec<Message> {
         self.peers.vacate(pipe);
         self.joined.remove_all(pipe, None);
+        self.silent.retain(|&silent| silent != pipe);
         Vec::new()
     }
 
@@ -77,6 +83,7 @@ impl Outbound for Broadcast {
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         self.members.clear();
         self.joined.holders(message.first(), &mut self.members);
+        self.members.extend(&self.silent);
         // All are asked before anything is sent: found out half way, it would go twice to those before.
         if self.no_drop && self.members.iter().any(|&pipe| outlets.room(pipe) == Offer::Full) {
             return Routed::Blocked;
@@ -242,6 +249,21 @@ mod tests {
         radio.hear(0, leave("a"));
         radio.send("a", "never");
         assert_eq!(radio.outlets.sent(), [(0, "once")]);
+    }
+
+    #[test]
+    fn who_never_says_what_it_joined_gets_everything_while_it_is_there() {
+        let mut radio = Radio::new(false, 2, 9);
+        radio.broadcast.lost(pipe(1));
+        radio.send("a", "never");
+        radio.broadcast.identify(pipe(1), &PeerInfo::silent(SocketKind::Dish), &mut radio.outlets);
+        radio.hear(0, join("a"));
+        for group in ["a", "b", ""] {
+            radio.send(group, group);
+        }
+        radio.broadcast.lost(pipe(1));
+        radio.send("b", "never");
+        assert_eq!(radio.outlets.sent(), [(0, "a"), (1, "a"), (1, "b"), (1, "")]);
     }
 
     #[test]

@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+use bytes::BytesMut;
+
 use super::Chunk;
+use crate::zmtp::frame::Header;
 
 /// The most slices given to one write: Linux takes 1024, but past a few dozen the copy dominates the call.
 pub(crate) const SLICES: usize = 64;
@@ -49,6 +52,26 @@ impl Batch {
         let mut chunks = self.chunks.iter();
         let ([head, []], None) = (chunks.next()?.parts(), chunks.next()) else { return None };
         head.get(self.written..)
+    }
+
+    /// Appends the next message, in wire form.
+    pub(crate) fn copy_message(&self, into: &mut BytesMut) {
+        let (mut skip, mut missing, mut more) = (self.written, 0, true);
+        for part in self.chunks.iter().flat_map(Chunk::parts) {
+            let mut rest = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+            while !rest.is_empty() {
+                // A header is never divided between two parts.
+                if missing == 0 {
+                    let Some(header) = Header::decode(rest).filter(|_| more) else { return };
+                    (missing, more) = (header.total(), header.more);
+                }
+                let (taken, left) = rest.split_at(missing.min(rest.len()));
+                into.extend_from_slice(taken);
+                missing -= taken.len();
+                rest = left;
+            }
+        }
     }
 
     /// Fills `slices` with what is to be written next. Returns how many were filled.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time;
-use zocket_transport::{Endpoint, Purpose};
+use zocket_transport::{Endpoint, EndpointError, Medium, Purpose, Transport};
 
 use super::core::Core;
 use super::outlets::{Outlet, Waiting};
@@ -20,7 +20,7 @@ use crate::options::LINGER;
 use crate::pattern::Outbound;
 use crate::pipe::{Closing, Lane, PipeId};
 use crate::sync::{TaskGuard, Ticket};
-use crate::zmtp::{PeerInfo, SocketKind};
+use crate::zmtp::{PeerInfo, SocketKind, radio};
 
 impl<P: Composition> Core<P> {
     fn port(self: &Arc<Self>) -> Arc<dyn Port> {
@@ -61,6 +61,7 @@ impl<P: Composition> Core<P> {
             inproc::welcome(&port, &self.context, waiting, &at);
             return Ok(at);
         };
+        self.check_medium(&*transport, &at, Purpose::Bind)?;
         let handle = self.handle().map_err(failed)?;
         // The descriptor must belong to the runtime that will poll it, whoever calls us.
         let binding = transport.bind(&at, &self.options.link);
@@ -123,6 +124,7 @@ impl<P: Composition> Core<P> {
             inproc::seek(&self.port(), &self.context, pipe, &to);
             return Ok(());
         };
+        self.check_medium(&*transport, &to, Purpose::Connect)?;
         let failed = |error: io::Error| ConnectError::GaveUp { endpoint: to.clone(), reason: error.into() };
         let handle = self.handle().map_err(failed)?;
         let pipe = self.attach_wire(&to, true).ok_or(ConnectError::Closed)?;
@@ -147,6 +149,29 @@ impl<P: Composition> Core<P> {
             self.detach(pipe);
         }
         named
+    }
+
+    /// Says whether this kind uses what an endpoint's transport carries, in this direction; and then remembers what
+    /// that asks of its messages.
+    fn check_medium(
+        &self,
+        transport: &dyn Transport,
+        endpoint: &Endpoint,
+        purpose: Purpose,
+    ) -> Result<(), EndpointError> {
+        if transport.medium(endpoint) == Medium::Stream {
+            return Ok(());
+        }
+        match (P::KIND, purpose) {
+            (SocketKind::Radio, Purpose::Connect) => self.lock_out().largest = radio::MAX_BYTES,
+            (SocketKind::Dish, Purpose::Bind) => {}
+            _ => {
+                let reason =
+                    "over datagrams a RADIO connects and a DISH binds, and no other socket does either";
+                return Err(EndpointError::address(endpoint, endpoint.address(), reason));
+            }
+        }
+        Ok(())
     }
 
     /// Whether this is a second connection to an endpoint, which these kinds do not make (libzmq): it would

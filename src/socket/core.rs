@@ -48,6 +48,8 @@ pub(super) struct Out<O> {
     /// Connections in their handshake, to be told when the socket closes.
     pub(super) closers: WaitSet,
     pub(super) closing: Closing,
+    /// The most bytes a message may have, all frames together.
+    pub(super) largest: usize,
     /// Messages that were queued when their pipe ended with the socket.
     pub(super) unsent: usize,
     budget: Budget,
@@ -114,6 +116,10 @@ pub(super) enum Refusal {
     /// For callers that do not wait.
     Full,
     NoPeer,
+    /// For the datagrams it would go in.
+    TooLarge {
+        limit: u32,
+    },
 }
 
 impl<P: Composition> Core<P> {
@@ -131,6 +137,7 @@ impl<P: Composition> Core<P> {
                 linked: WaitSet::default(),
                 closers: WaitSet::default(),
                 closing: Closing::Open,
+                largest: usize::MAX,
                 unsent: 0,
                 budget: Budget::new(),
                 effects: Effects::default(),
@@ -198,6 +205,7 @@ impl<P: Composition> Core<P> {
         if out.closing != Closing::Open {
             return Err(Refusal::Closed);
         }
+        out.check_size(message.byte_len())?;
         let (pattern, mut view) = out.split(&self.options);
         let mut routed = route(pattern, message, &mut view);
         if routed == Routed::Blocked {
@@ -224,6 +232,9 @@ impl<P: Composition> Core<P> {
             return false;
         }
         let bytes = message.byte_len();
+        if out.check_size(bytes).is_err() {
+            return false;
+        }
         let (pattern, mut view) = out.split(&self.options);
         let sent = route(pattern, message, &mut view) == Routed::Sent;
         if sent {
@@ -252,6 +263,9 @@ impl<P: Composition> Core<P> {
             return Poll::Pending;
         }
         let bytes = message.byte_len();
+        if let Err(refusal) = out.check_size(bytes) {
+            return Poll::Ready(Err(refusal));
+        }
         let (pattern, mut view) = out.split(&self.options);
         let routed = route(pattern, message, &mut view);
         match routed {
@@ -379,6 +393,15 @@ impl<I> Owing for In<I> {
 impl<O: Outbound> Out<O> {
     fn renew_budget(&mut self) {
         self.budget.renew(self.pipes.len());
+    }
+
+    /// Whether a message of so many bytes can be sent to all it may be for.
+    #[inline]
+    fn check_size(&self, bytes: usize) -> Result<(), Refusal> {
+        if bytes <= self.largest {
+            return Ok(());
+        }
+        Err(Refusal::TooLarge { limit: u32::try_from(self.largest).unwrap_or(u32::MAX) })
     }
 
     /// The pattern, and the pipes as it sees them.

@@ -403,6 +403,7 @@ impl Refusal {
     fn into_send_error(self, message: Box<Message>) -> SendError {
         match self {
             Self::Unroutable => SendError::Unroutable(message),
+            Self::TooLarge { limit } => SendError::TooLarge { message, limit },
             Self::Closed | Self::Full | Self::NoPeer => SendError::Closed(message),
         }
     }
@@ -413,6 +414,7 @@ impl Refusal {
             Self::Unroutable => TrySendError::Unroutable(message),
             Self::Full => TrySendError::Full(message),
             Self::NoPeer => TrySendError::NoPeer(message),
+            Self::TooLarge { limit } => TrySendError::TooLarge { message, limit },
         }
     }
 }

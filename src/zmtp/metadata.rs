@@ -35,11 +35,13 @@ pub struct PeerInfo {
     mechanism: &'static str,
     metadata: Metadata,
     proof: Option<PeerProof>,
+    /// Nobody said any of this.
+    silent: bool,
 }
 
 impl PeerInfo {
     pub(crate) const fn new(version: Version, mechanism: &'static str, metadata: Metadata) -> Self {
-        Self { version, mechanism, metadata, proof: None }
+        Self { version, mechanism, metadata, proof: None, silent: false }
     }
 
     pub(crate) fn with_proof(mut self, proof: Option<PeerProof>) -> Self {
@@ -52,6 +54,17 @@ impl PeerInfo {
         let properties = vec![(ZOCKET.into(), Frame::from_static(b"1"))];
         let metadata = Metadata { kind: Some(kind), routing_id, properties };
         Self::new(Version::V3_1, "NULL", metadata)
+    }
+
+    /// Whoever listens to datagrams, or sends some, and says nothing of itself.
+    pub(crate) fn silent(kind: SocketKind) -> Self {
+        let metadata = Metadata { kind: Some(kind), ..Metadata::default() };
+        Self { silent: true, ..Self::new(Version::V3_1, "NULL", metadata) }
+    }
+
+    /// Whether it never says what it wants.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// A peer out of nowhere, for the tests of others.

@@ -28,6 +28,7 @@ pub(crate) mod kind;
 pub(crate) mod mechanism;
 pub(crate) mod metadata;
 pub(crate) mod peers;
+pub(crate) mod radio;
 mod scan;
 
 pub(crate) use command::{Command, MAX_PREFIX};

@@ -35,11 +35,11 @@ async fn a_wrong_endpoint_is_an_error_at_the_call_that_shows_the_wrong_part() {
 
 #[tokio::test]
 async fn an_unknown_scheme_is_named_with_those_that_are_known() {
-    let error = Push::new().connect("udp://127.0.0.1:1").unwrap_err();
+    let error = Push::new().connect("ws://127.0.0.1:1").unwrap_err();
     let ConnectError::Endpoint(EndpointError::UnknownScheme { scheme, known, .. }) = error else {
         panic!("{error:?}")
     };
-    assert_eq!(scheme, "udp");
+    assert_eq!(scheme, "ws");
     for scheme in ["inproc", "ipc", "tcp"] {
         assert!(known.contains(&scheme), "{known:?}");
     }

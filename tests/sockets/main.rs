@@ -24,3 +24,4 @@ mod sim;
 mod slow;
 mod stage;
 mod talk;
+mod udp;

@@ -35,6 +35,13 @@ impl Pattern for Kind {}
 /// there is an example.
 ///
 /// A radio whose message is not a group and one frame is disconnected.
+///
+/// # Over `udp://`
+///
+/// A DISH binds, an address of its own or a multicast group that it then joins, and hears whoever sends there, through
+/// one pipe. It gets every message of every group and drops what it has not joined. Messages may be lost, doubled or out
+/// of order, and nobody is held up: what arrives while the queue is at its mark is dropped and
+/// [reported](crate::Event::Dropped), as is what no RADIO sends.
 pub type Dish = Socket<Kind>;
 
 impl Socket<Kind> {

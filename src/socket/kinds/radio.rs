@@ -38,6 +38,13 @@ impl Pattern for Kind {}
 /// A join takes effect when it arrives; a peer that comes back says again what it wants. Talks to
 /// [`Dish`](crate::Dish).
 ///
+/// # Over `udp://`
+///
+/// A RADIO connects, to one address or to a multicast group, and sends every message there, whatever its group: nobody
+/// says what he joined, or answers at all. Each is one datagram, with libzmq's bytes, which arrives once, several times
+/// or not at all, in any order; that it is gone from the queue is all that is known. With its group it has at most
+/// 8191 bytes: a RADIO that has connected to such an endpoint sends nothing larger, to other peers neither.
+///
 /// # Examples
 ///
 /// ```
@@ -65,7 +72,8 @@ impl Socket<Kind> {
     ///
     /// # Errors
     ///
-    /// The message has several frames, the group is none, or the socket is closed. The message comes back.
+    /// The message has several frames or is too large for the socket's datagrams, the group is none, or the socket is
+    /// closed. The message comes back.
     ///
     /// # Cancel safety
     ///

@@ -89,7 +89,9 @@ impl Socket<Kind> {
         .await
         .map_err(|(refusal, _)| match refusal {
             Refusal::Unroutable => RequestError::PeerLost,
-            Refusal::Closed | Refusal::Full | Refusal::NoPeer => RequestError::Closed,
+            Refusal::Closed | Refusal::Full | Refusal::NoPeer | Refusal::TooLarge { .. } => {
+                RequestError::Closed
+            }
         })?;
         let asked = asked.ok_or(RequestError::PeerLost)?;
         let mut open = Open { core, asked, has_reply: false };

@@ -1,0 +1,249 @@
+//! RADIO and DISH over datagrams: no handshake, and nobody answers.
+//!
+//! A RADIO tells whatever it sends to each address that it connects to, so there its pipe counts as a member of every
+//! group. A DISH has one pipe for each address that it binds, whoever sends there, and filters when it receives.
+//!
+//! Invariant: one descriptor cannot stop one peer, so what arrives is always read; without room in the lane it is
+//! dropped and counted.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::ReadBuf;
+use tokio::time;
+use zocket_transport::{Datagrams, Endpoint};
+
+use super::accept::Retries;
+use super::{Ends, Port, Remains};
+use crate::error::Disconnect;
+use crate::event::{Dropped, Event};
+use crate::pipe::{Batch, PipeId, Taken};
+use crate::zmtp::{Command, PeerInfo, SocketKind, radio};
+
+/// Larger than any datagram that is taken, so that what was cut off shows.
+const BUFFER: usize = 16 * 1024;
+
+/// How many datagrams one `poll` reads before it lets others run.
+const READ_BUDGET: usize = 64;
+
+/// One end of what is said to nobody in particular, or by nobody in particular.
+struct Station {
+    wire: Box<dyn Datagrams>,
+    port: Arc<dyn Port>,
+    pipe: PipeId,
+    batch: Batch,
+    commands: Vec<Command>,
+    /// The frames of a message.
+    frames: BytesMut,
+    datagram: BytesMut,
+}
+
+impl Station {
+    /// Makes the pipe ready, with a peer of which nothing is known but what it must be.
+    fn open(
+        wire: Box<dyn Datagrams>,
+        port: Arc<dyn Port>,
+        pipe: PipeId,
+        peer: SocketKind,
+        ends: Ends,
+    ) -> Result<Self, Disconnect> {
+        let info = PeerInfo::silent(peer);
+        // Nobody hears what there is to say first.
+        port.identify(pipe, &info, &ends)?;
+        port.report(Event::Ready { pipe, endpoint: ends.endpoint, peer: ends.peer, info });
+        let (batch, commands) = (Batch::default(), Vec::new());
+        Ok(Self { wire, port, pipe, batch, commands, frames: BytesMut::new(), datagram: BytesMut::new() })
+    }
+
+    /// What the outbox holds is in `batch`, or else our waker is in the outbox.
+    fn poll_take(&mut self, cx: &Context<'_>) -> Poll<Result<(), Disconnect>> {
+        let taken = self.port.poll_take(self.pipe, cx, &mut self.batch, &mut self.commands);
+        self.commands.clear();
+        taken.map(|taken| match taken {
+            Taken::Some => Ok(()),
+            Taken::Finished => Err(Disconnect::Closed),
+            Taken::Stop(why) => Err(why),
+        })
+    }
+}
+
+// ── Sending ─────────────────────────────────────────────────────────────────────────────────────
+
+/// Sends what a dialled pipe holds until the link ends. Returns why it ended, and what it had not sent.
+pub(super) async fn transmit(
+    wire: Box<dyn Datagrams>,
+    port: Arc<dyn Port>,
+    pipe: PipeId,
+    ends: Ends,
+) -> (Disconnect, Remains) {
+    let mut station = match Station::open(wire, port, pipe, SocketKind::Dish, ends) {
+        Ok(station) => station,
+        Err(why) => return (why, Remains::default()),
+    };
+    let why = poll_fn(|cx| station.poll_transmit(cx)).await;
+    (why, Remains { pipe: Some(pipe), was_ready: true, batch: station.batch })
+}
+
+impl Station {
+    fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        loop {
+            if self.batch.is_empty() {
+                match self.poll_take(cx) {
+                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Err(why)) => return Poll::Ready(why),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            self.frames.clear();
+            self.batch.copy_message(&mut self.frames);
+            self.datagram.clear();
+            radio::put_datagram(&mut self.datagram, &self.frames);
+            match self.wire.poll_send(cx, &self.datagram, None) {
+                Poll::Ready(Ok(())) => self.batch.advance(self.frames.len()),
+                // Nobody listened there a moment ago, which is nothing to a RADIO.
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {}
+                Poll::Ready(Err(error)) => {
+                    // It would most likely fail again, and hold up all that follow.
+                    self.batch.advance(self.frames.len());
+                    report_dropped(&*self.port, self.pipe, 1, Dropped::LinkLost);
+                    return Poll::Ready(error.into());
+                }
+                Poll::Pending => {
+                    self.batch.settle();
+                    return match self.port.blocked(self.pipe, cx, &mut self.batch) {
+                        Some(why) => Poll::Ready(why),
+                        None => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn report_dropped(port: &dyn Port, pipe: PipeId, messages: u64, reason: Dropped) {
+    if messages > 0 {
+        port.report(Event::Dropped { pipe, messages, reason });
+    }
+}
+
+// ── Receiving ───────────────────────────────────────────────────────────────────────────────────
+
+/// Receives at a bound address until it is aborted, or the socket closes.
+pub(super) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn Port>, endpoint: Endpoint) {
+    let Some(pipe) = port.attach(&endpoint) else { return };
+    let _attached = Attached { port: Arc::clone(&port), pipe };
+    let ends = Ends { endpoint: endpoint.clone(), peer: endpoint.clone() };
+    let Ok(station) = Station::open(wire, Arc::clone(&port), pipe, SocketKind::Radio, ends) else { return };
+    let buffer = vec![0; BUFFER].into();
+    let mut receiver = Receiver { station, room: 0, misses: false, missed: 0, garbled: 0, buffer };
+    let mut retries = Retries::default();
+    loop {
+        let ended = poll_fn(|cx| receiver.poll_receive(cx, &mut retries)).await;
+        let reason @ Disconnect::Io(_) = ended else { return };
+        let retry_after = retries.next();
+        port.report(Event::AcceptFailed { endpoint: endpoint.clone(), reason, retry_after });
+        time::sleep(retry_after).await;
+    }
+}
+
+/// The pipe of a bound address. Goes with its task, which may be dropped where it stands.
+struct Attached {
+    port: Arc<dyn Port>,
+    pipe: PipeId,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.port.detach(self.pipe);
+    }
+}
+
+/// What arrives at a bound address.
+struct Receiver {
+    station: Station,
+    /// What the lane takes, as far as we know: it can only be more.
+    room: usize,
+    /// Messages find no room, of which the first has been reported.
+    misses: bool,
+    /// How many more did not.
+    missed: u64,
+    /// Datagrams that were none of a RADIO's, and have not been reported.
+    garbled: u64,
+    buffer: Box<[u8]>,
+}
+
+impl Receiver {
+    /// Ready when the system reports a fault, or the socket closes.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, retries: &mut Retries) -> Poll<Disconnect> {
+        while let Poll::Ready(taken) = self.station.poll_take(cx) {
+            // A DISH has nothing to send, and what it says to all radios nobody hears.
+            if let Err(why) = taken {
+                return Poll::Ready(why);
+            }
+        }
+        let received = self.poll_datagrams(cx, retries);
+        let garbled = std::mem::take(&mut self.garbled);
+        report_dropped(&*self.station.port, self.station.pipe, garbled, Dropped::Malformed);
+        received.map(Disconnect::from)
+    }
+
+    fn poll_datagrams(&mut self, cx: &mut Context<'_>, retries: &mut Retries) -> Poll<io::Error> {
+        if self.misses {
+            self.look_for_room(cx);
+        }
+        for _ in 0..READ_BUDGET {
+            let mut arrived = ReadBuf::new(&mut self.buffer);
+            match self.station.wire.poll_receive(cx, &mut arrived) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+                Poll::Ready(Ok(_)) => retries.reset(),
+            }
+            let datagram = arrived.filled();
+            self.station.frames.clear();
+            if datagram.len() as u64 <= self.station.port.options().max_message_bytes
+                && radio::put_frames(&mut self.station.frames, datagram)
+            {
+                self.deliver(cx);
+            } else {
+                self.garbled += 1;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn deliver(&mut self, cx: &Context<'_>) {
+        if self.room == 0 && !self.misses {
+            self.look_for_room(cx);
+        }
+        let Station { port, pipe, frames, .. } = &self.station;
+        if self.room > 0 {
+            self.room = port.deliver_copy(*pipe, frames, 1);
+        } else if self.misses {
+            self.missed += 1;
+        } else {
+            self.misses = true;
+            report_dropped(&**port, *pipe, 1, Dropped::ReceiverFull);
+        }
+    }
+
+    /// Asks the lane; without room, our waker stays there.
+    fn look_for_room(&mut self, cx: &Context<'_>) {
+        let Station { port, pipe, .. } = &self.station;
+        if let Poll::Ready(room) = port.poll_room(*pipe, cx) {
+            self.room = room;
+            self.misses = false;
+            report_dropped(&**port, *pipe, std::mem::take(&mut self.missed), Dropped::ReceiverFull);
+        }
+    }
+}
+
+/// What was not reported yet is, at the end.
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        report_dropped(&*self.station.port, self.station.pipe, self.missed, Dropped::ReceiverFull);
+    }
+}
