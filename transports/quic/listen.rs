@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint as Socket, ReadExactError, ServerConfig};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
@@ -19,8 +20,10 @@ use crate::address::Place;
 use crate::resolve::{self, endpoint_of};
 use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Link, LinkOptions, Listener};
 
-/// How long the port of the last link is waited for: `quinn` closes its socket a moment after we let go of it.
-const LEAVING: Duration = Duration::from_secs(1);
+/// How long the port of the last link is waited for. `quinn` holds the socket until what may still arrive of its closed
+/// connections has died away, three times their time-out for probes (RFC 9000, section 10.2): over a second for a peer
+/// at the other end of a bad line.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// The socket of a bound address, shared by the listener and its links.
 #[derive(Debug)]
@@ -51,13 +54,16 @@ pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> i
     let port = loop {
         match resolve::bind(place, options, |at| quic.sockets.claim(at, &config)).await? {
             Claimed::Port(port) => break port,
-            Claimed::Leaving(error) if Instant::now() >= deadline => return Err(error),
-            Claimed::Leaving(_) => sleep(Duration::from_millis(1)).await,
+            Claimed::Leaving(at, error) if Instant::now() >= deadline => {
+                return Err(resolve::because(error, format_args!("cannot listen at {at}")));
+            }
+            Claimed::Leaving(..) => sleep(Duration::from_millis(1)).await,
         }
     };
     let endpoint = endpoint_of(SCHEME, port.address)?;
     let unfinished = Arc::default();
-    Ok(Box::new(Bound { port, endpoint, identity, clients, config, unfinished }))
+    let runtime = Handle::current();
+    Ok(Box::new(Bound { port, endpoint, identity, clients, config, unfinished, runtime }))
 }
 
 fn server_config(
@@ -80,7 +86,7 @@ fn server_config(
 enum Claimed {
     Port(Arc<Port>),
     /// It was ours, and will be free in a moment.
-    Leaving(io::Error),
+    Leaving(SocketAddr, io::Error),
 }
 
 impl Sockets {
@@ -98,7 +104,7 @@ impl Sockets {
                 if error.kind() == io::ErrorKind::AddrInUse
                     && bound.get(&at).is_some_and(|port| port.strong_count() == 0) =>
             {
-                return Ok(Claimed::Leaving(error));
+                return Ok(Claimed::Leaving(at, error));
             }
             done => done?,
         };
@@ -120,6 +126,8 @@ struct Bound {
     config: ServerConfig,
     /// How many handshakes are under way.
     unfinished: Arc<AtomicUsize>,
+    /// Where the socket is driven: the listener may be dropped elsewhere.
+    runtime: Handle,
 }
 
 impl Listener for Bound {
@@ -169,6 +177,7 @@ impl Bound {
 }
 
 async fn first_stream(connection: Connection, port: Arc<Port>) -> io::Result<Link> {
+    let mut unborn = Unborn(Some(connection.clone()));
     let (send, mut recv) = connection.accept_bi().await.map_err(tls::failed)?;
     let mut lane = [0];
     recv.read_exact(&mut lane).await.map_err(|error| match error {
@@ -182,15 +191,26 @@ async fn first_stream(connection: Connection, port: Arc<Port>) -> io::Result<Lin
     }
     let local =
         SocketAddr::new(connection.local_ip().unwrap_or_else(|| port.address.ip()), port.address.port());
+    unborn.0 = None;
     link(QuicStream::new(connection, (send, recv), port), local)
+}
+
+/// A connection that is no link yet. If nobody waits for it any more, the peer is told that it may come again.
+struct Unborn(Option<Connection>);
+
+impl Drop for Unborn {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.close(tls::code(CloseReason::TryLater), b"");
+        }
+    }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
         // Whoever comes is told at once that nobody listens, while there are links. The last of them ends this.
         let socket = self.port.socket.clone();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let refusing = runtime.spawn(async move {
+        let refusing = self.runtime.spawn(async move {
             while let Some(incoming) = socket.accept().await {
                 incoming.refuse();
             }
