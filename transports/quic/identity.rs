@@ -1,7 +1,7 @@
 //! Who we are: a private key, and the certificate that carries its public half.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,6 @@ use crate::Fingerprint;
 #[derive(Clone)]
 pub struct Identity {
     pub(super) certified: Arc<SingleCertAndKey>,
-    /// Wiped when the last clone is dropped.
     key: Arc<PrivateKeyDer<'static>>,
     fingerprint: Fingerprint,
 }
@@ -80,21 +79,30 @@ impl Identity {
         Self::around(&key.map_err(|error| CredentialError::malformed("private key", error))?)
     }
 
-    /// Writes the private key into a new file, in PEM, which on unix only its owner may read.
+    /// Writes the private key into a new file, in PEM, which on unix only its owner may read. A key of
+    /// [`from_pem`](Self::from_pem) stays in the form that it had; [`load`](Self::load) takes PKCS#8 alone.
     ///
     /// # Errors
     ///
-    /// The file cannot be written, or exists: a key is never written over.
+    /// The file cannot be written, and is removed again, or exists: a key is never written over.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), CredentialError> {
         let path = path.as_ref();
-        let key = KeyPair::try_from(&*self.key)
-            .map_err(|error| CredentialError::malformed("private key", error))?;
+        let label = match &*self.key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        let text = pem(label, self.key.secret_der());
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(path).and_then(|mut file| file.write_all(key.serialize_pem().as_bytes()));
-        written.map_err(|error| CredentialError::file(path, error))
+        let file = options.open(path).map_err(|error| CredentialError::file(path, error))?;
+        write_all(file, text.as_bytes()).map_err(|error| {
+            // Half a key would be in the way of the next attempt.
+            fs::remove_file(path).ok();
+            CredentialError::file(path, error)
+        })
     }
 
     /// What the other side pins to know this key again.
@@ -149,6 +157,28 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, C
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| CredentialError::malformed("certificate", error))?;
     if found.is_empty() { Err(CredentialError::Missing { what: "certificate" }) } else { Ok(found) }
+}
+
+/// A block of PEM (RFC 7468): lines of 64 characters, of which four are three bytes.
+fn pem(label: &str, der: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in der.chunks(48) {
+        for three in line.chunks(3) {
+            let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*three.get(at).unwrap_or(&0)));
+            let digit =
+                |at| if at <= three.len() { char::from(DIGITS[bits >> (18 - 6 * at) & 63]) } else { '=' };
+            text.extend((0..4).map(digit));
+        }
+        text.push('\n');
+    }
+    text + &format!("-----END {label}-----\n")
+}
+
+/// Writes down to the disk, and closes.
+fn write_all(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CredentialError> {
@@ -216,6 +246,35 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let expected = ring::digest::digest(&ring::digest::SHA256, &key.subject_public_key_info());
         assert_eq!(Identity::around(&key).unwrap().fingerprint().as_bytes(), expected.as_ref());
+    }
+
+    #[test]
+    fn what_is_written_as_pem_is_read_as_it_was() {
+        for len in 0..200_u8 {
+            let der: Vec<_> = (0..len).map(|byte| byte.wrapping_mul(77)).collect();
+            let text = pem("CERTIFICATE", &der);
+            assert!(text.lines().all(|line| line.len() <= 64), "{text}");
+            assert_eq!(*CertificateDer::from_pem_slice(text.as_bytes()).unwrap(), *der);
+        }
+        let key = KeyPair::generate().unwrap();
+        let theirs = key.serialize_pem().replace("\r\n", "\n");
+        assert_eq!(pem("PRIVATE KEY", &key.serialize_der()), theirs);
+    }
+
+    #[test]
+    fn a_key_in_another_form_is_saved_as_it_is() {
+        // The one of SEC1 in that of PKCS#8, which has one byte of tag and one of length before it.
+        let key = KeyPair::generate().unwrap();
+        let (whole, start) = (key.serialize_der(), [0x30, 0x6b, 2, 1, 1, 4, 32]);
+        let at = whole.windows(start.len()).position(|bytes| bytes == start).unwrap();
+        let text = pem("EC PRIVATE KEY", &whole[at..]);
+        let certificate = CertificateParams::default().self_signed(&key).unwrap().pem();
+        let identity = Identity::from_pem(&certificate, &text).unwrap();
+        let path = std::env::temp_dir().join(format!("zocket-test-sec1-{}.pem", std::process::id()));
+        identity.save(&path).unwrap();
+        let saved = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(saved, text);
     }
 
     #[test]
