@@ -319,6 +319,8 @@ impl Disconnect {
     /// What a peer is told who has not ended the connection itself.
     pub(crate) const fn told(&self) -> Option<CloseReason> {
         match self {
+            // It may have been us who were slow.
+            Self::Protocol(ProtocolError::HandshakeTimeout { .. }) => Some(CloseReason::TryLater),
             Self::Protocol(error) => error.told(),
             Self::Refused | Self::Crowded => Some(CloseReason::TryLater),
             _ => None,

@@ -7,20 +7,20 @@
 //! Invariant: however a task ends, dropped in mid-flight too, its pipe goes with it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time;
-use zocket_transport::{Endpoint, Incoming, Listener};
+use zocket_transport::{CloseReason, Closer, Endpoint, Incoming, Link, Listener};
 
 use super::dial::report_end;
 use super::stream::Driven;
 use super::{Ends, Port, datagrams};
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::sync::TaskGuard;
+use crate::sync::{TaskGuard, lock};
 
 /// The waits after a failed accept, doubling. When descriptors have run out, only other connections' ends give
 /// some back, and asking at once again would spin.
@@ -112,13 +112,39 @@ struct Serving {
     port: Arc<dyn Port>,
     /// None until the transport has made a link of the peer.
     connection: Option<Driven>,
+    closer: SharedCloser,
     ends: Ends,
     reason: Disconnect,
+}
+
+/// The closer of a link whose close is a message: the connection's, and ours if its task is dropped.
+type SharedCloser = Arc<Mutex<Option<Closer>>>;
+
+impl Serving {
+    /// Keeps a hold on the link's closer.
+    fn share_closer(&mut self, mut link: Link) -> Link {
+        let Some(closer) = link.closer.take() else { return link };
+        *lock(&self.closer) = Some(closer);
+        let shared = Arc::clone(&self.closer);
+        link.with_closer(Closer::new(move |why| {
+            let closer = lock(&shared).take();
+            if let Some(closer) = closer {
+                closer.close(why);
+            }
+        }))
+    }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
         let remains = self.connection.as_ref().map(Driven::take_remains).unwrap_or_default();
+        let closer = lock(&self.closer).take();
+        if !remains.was_ready
+            && let Some(closer) = closer
+        {
+            // At once: nothing was said that is worth being delivered first.
+            closer.close(self.reason.told().unwrap_or(CloseReason::TryLater));
+        }
         if let Some(pipe) = remains.pipe {
             self.port.lost(pipe, remains.batch);
             self.port.detach(pipe);
@@ -132,12 +158,14 @@ async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, fini
     let limit = port.options().handshake_timeout.unwrap_or(Duration::MAX);
     let peer = incoming.peer().unwrap_or(&endpoint).clone();
     let ends = Ends { endpoint, peer };
-    let mut serving = Serving { port, connection: None, ends, reason: Disconnect::Crowded };
+    let closer = SharedCloser::default();
+    let mut serving = Serving { port, connection: None, closer, ends, reason: Disconnect::Crowded };
     let link = match time::timeout(limit, incoming).await.map_err(|_| Disconnect::timed_out(limit)) {
         Ok(Ok(link)) => link,
         Ok(Err(error)) => return serving.reason = error.into(),
         Err(late) => return serving.reason = late,
     };
+    let link = serving.share_closer(link);
     serving.ends.peer = link.peer.clone();
     let Ends { endpoint, peer } = serving.ends.clone();
     serving.port.report(Event::Accepted { endpoint, peer });

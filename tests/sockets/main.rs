@@ -18,6 +18,7 @@ mod lifecycle;
 mod names;
 mod publish;
 mod quic;
+mod quic_crowd;
 mod reconnect;
 mod request;
 mod sim;
