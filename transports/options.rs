@@ -44,7 +44,7 @@ pub struct LinkOptions {
     /// the system has no IPv6, it accepts IPv4. `false`: IPv6 addresses are errors. tcp, udp and quic.
     pub ipv6: bool,
     /// How long one attempt to connect may take, with the look-up of its name. Where a name has several
-    /// addresses, each gets an equal share of what is left. `None`: as long as the system tries, on Linux about
+    /// addresses, tcp gives each an equal share of what is left; quic tries them side by side, for all of it. `None`: as long as the system tries, on Linux about
     /// two minutes for each address. Default 30 s. tcp and quic; ipc never waits.
     pub connect_timeout: Option<Duration>,
     /// How long sent bytes may stay unacknowledged until the link is given up (`TCP_USER_TIMEOUT`), in whole
@@ -108,6 +108,9 @@ pub struct Liveness {
 /// The default is to probe after 60 s, then each 15 s, and to give up after 4: a peer that vanished is noticed
 /// within two minutes. Probes are sent only while nothing waits to be acknowledged; for the other case there is
 /// [`LinkOptions::user_timeout`].
+///
+/// With quic it is not the system who probes: there is a sign of life after each `interval` of silence, from the
+/// first on, and the link is lost after the same silence as with tcp, `idle` and `count` times the `interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeepAlive {

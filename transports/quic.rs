@@ -128,6 +128,10 @@ impl Quic {
     }
 
     /// Whom our listeners let in: each peer has to prove who it is.
+    ///
+    /// Clients are not asked for a name: trust in authorities lets in everybody whom they have certified for clients,
+    /// and that in [`Trust::system_roots`] whoever in the world has got such a certificate. Have an authority of
+    /// your own with [`Trust::roots`], or pin keys.
     #[must_use]
     pub fn admit(mut self, trust: Trust) -> Self {
         self.clients = Some(trust);

@@ -79,10 +79,12 @@
 //! | `Trust` | who is trusted | for |
 //! |---|---|---|
 //! | `keys` | whoever holds one of these keys, each told as one word of 64 hexadecimal digits: the SHA-256 of the public key | your own machines, without an authority |
-//! | `roots`, `system_roots` | whoever has a certificate of one of these authorities, valid today and for the host in the endpoint | names and an authority that exist already |
+//! | `roots`, `system_roots` | whoever has a certificate of one of these authorities, valid today; to connect to, for the host in the endpoint; to `admit`, under any name | names and an authority that exist already; to `admit`, only an authority of your own |
 //! | `dangerous_trust_anyone` | whoever comes: whoever is in between can read and change all | tests, and looking at [`PeerInfo::proof`](crate::PeerInfo::proof) yourself |
 //!
-//! A listener that does not ask with `admit` lets anybody in, as a web server does.
+//! A listener that does not ask with `admit` lets anybody in, as a web server does. One that does asks clients for no
+//! name, and so `admit(Trust::roots(..))` lets in everybody whom that authority has certified for clients: have one of
+//! your own for it. `admit(Trust::system_roots()?)` lets in whoever in the world has such a certificate.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -123,9 +125,11 @@
 //! a process that ends: where [`close`](crate::Socket::close) was not awaited, peers notice by the silence, 60 s
 //! unless set.
 //!
-//! **Strangers.** Before a peer has shown that it gets our packets it costs one entry and at most 8 KiB; when 64
-//! handshakes are under way, not even that: it is asked to show it first. How many may be unfinished is
-//! [`max_handshakes`](crate::SocketBuilder::max_handshakes), as for every transport.
+//! **Strangers.** A peer that waits to be accepted costs one entry and at most 8 KiB, as many peers as
+//! [`backlog`](crate::SocketBuilder::backlog) says. Accepting it costs a connection and a signature, whether or not it
+//! has shown that it gets our packets; when 64 handshakes are under way it is first asked to show that, which costs us
+//! nothing. How many may be unfinished is [`max_handshakes`](crate::SocketBuilder::max_handshakes), as for every transport;
+//! who makes way, or is too slow, is told to come again.
 //!
 //! ## inproc
 //!

@@ -60,7 +60,8 @@ impl Trust {
         Self::authorities(roots)
     }
 
-    /// As [`roots`](Self::roots), with the authorities that this system trusts.
+    /// As [`roots`](Self::roots), with the authorities that this system trusts. For whom we connect to: clients are not
+    /// asked for a name, so with [`admit`](super::Quic::admit) this lets in nearly anybody.
     ///
     /// # Errors
     ///
