@@ -92,7 +92,7 @@ impl Identity {
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
             _ => "PRIVATE KEY",
         };
-        let text = pem(label, self.key.secret_der());
+        let text = pem::encode(&pem::Pem::new(label, self.key.secret_der()));
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -157,22 +157,6 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, C
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| CredentialError::malformed("certificate", error))?;
     if found.is_empty() { Err(CredentialError::Missing { what: "certificate" }) } else { Ok(found) }
-}
-
-/// A block of PEM (RFC 7468): lines of 64 characters, of which four are three bytes.
-fn pem(label: &str, der: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in der.chunks(48) {
-        for three in line.chunks(3) {
-            let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*three.get(at).unwrap_or(&0)));
-            let digit =
-                |at| if at <= three.len() { char::from(DIGITS[bits >> (18 - 6 * at) & 63]) } else { '=' };
-            text.extend((0..4).map(digit));
-        }
-        text.push('\n');
-    }
-    text + &format!("-----END {label}-----\n")
 }
 
 /// Writes down to the disk, and closes.
@@ -249,25 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_as_pem_is_read_as_it_was() {
-        for len in 0..200_u8 {
-            let der: Vec<_> = (0..len).map(|byte| byte.wrapping_mul(77)).collect();
-            let text = pem("CERTIFICATE", &der);
-            assert!(text.lines().all(|line| line.len() <= 64), "{text}");
-            assert_eq!(*CertificateDer::from_pem_slice(text.as_bytes()).unwrap(), *der);
-        }
-        let key = KeyPair::generate().unwrap();
-        let theirs = key.serialize_pem().replace("\r\n", "\n");
-        assert_eq!(pem("PRIVATE KEY", &key.serialize_der()), theirs);
-    }
-
-    #[test]
     fn a_key_in_another_form_is_saved_as_it_is() {
         // The one of SEC1 in that of PKCS#8, which has one byte of tag and one of length before it.
         let key = KeyPair::generate().unwrap();
         let (whole, start) = (key.serialize_der(), [0x30, 0x6b, 2, 1, 1, 4, 32]);
         let at = whole.windows(start.len()).position(|bytes| bytes == start).unwrap();
-        let text = pem("EC PRIVATE KEY", &whole[at..]);
+        let text = pem::encode(&pem::Pem::new("EC PRIVATE KEY", &whole[at..]));
         let certificate = CertificateParams::default().self_signed(&key).unwrap().pem();
         let identity = Identity::from_pem(&certificate, &text).unwrap();
         let path = std::env::temp_dir().join(format!("zocket-test-sec1-{}.pem", std::process::id()));
