@@ -125,7 +125,8 @@ impl<P: Pattern> SocketBuilder<P> {
         self
     }
 
-    /// The kernel's probes for peers that vanished without a word. Default: after 60 s of silence.
+    /// Probes for peers that vanished without a word. Default: the kernel's over tcp, after 60 s of silence; see
+    /// [`KeepAlive`](crate::transport::KeepAlive) for quic.
     pub const fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
         self.options.link.keep_alive = keep_alive;
         self
