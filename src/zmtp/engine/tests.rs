@@ -728,6 +728,12 @@ proptest! {
         let mut bytes = Vec::new();
         let (mut sent, mut subscriptions) = (vec![], vec![]);
         for (message, ping) in messages {
+            let alone = publisher && message.len() == 1;
+            let told = Command::from_message(message.first()).filter(|_| alone);
+            if told.as_ref().and_then(Command::prefix).is_some_and(|prefix| prefix.len() > MAX_PREFIX) {
+                // An error, with a test of its own.
+                continue;
+            }
             for (left, frame) in (0..message.len()).rev().zip(message.frames()) {
                 let mut out = BytesMut::new();
                 put_header(&mut out, frame.len(), left > 0, false);
@@ -737,9 +743,9 @@ proptest! {
                     bytes.extend(command(b"\x04PING\0\x0Ahello"));
                 }
             }
-            match Command::from_message(message.first()) {
-                Some(command) if publisher && message.len() == 1 => subscriptions.push(command),
-                _ => sent.push(message),
+            match told {
+                Some(command) => subscriptions.push(command),
+                None => sent.push(message),
             }
         }
         let mut rest = &bytes[..];
