@@ -312,7 +312,7 @@ async fn a_puppet_that_accepts_but_says_nothing_gets_nothing() {
 }
 
 /// Under the paused clock time moves only while every task sleeps: as long as a connection looks for more, the
-/// ten seconds do not pass; if it never stopped looking, they never would.
+/// ten seconds in which nothing arrives do not pass; if it never stopped looking, they never would.
 #[tokio::test]
 async fn a_busy_connection_delivers_and_sleeps_when_its_time_is_over() {
     let look = Duration::from_millis(20);
@@ -324,8 +324,9 @@ async fn a_busy_connection_delivers_and_sleeps_when_its_time_is_over() {
         push.send("m").await.unwrap();
         assert_eq!(soon(pull.recv()).await.unwrap(), "m");
         tokio::time::pause();
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        let more = tokio::time::timeout(Duration::from_secs(10), pull.recv()).await;
         tokio::time::resume();
+        assert!(more.is_err(), "it was sent once");
         assert!(started.elapsed() >= look, "it looked for {:?} only", started.elapsed());
     }
 }
