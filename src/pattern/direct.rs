@@ -89,8 +89,6 @@ impl Outbound for Direct {
         Vec::new()
     }
 
-    fn resume(&mut self, _pipe: PipeId) {}
-
     /// Names nobody: replies go through [`Direct::reply`].
     fn route(&mut self, _message: &mut Outgoing<'_>, _outlets: &mut impl Outlets) -> Routed {
         Routed::Unroutable

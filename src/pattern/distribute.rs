@@ -118,8 +118,6 @@ impl Distribute {
 impl Outbound for Distribute {
     const ANY_PIPE: bool = false;
 
-    fn attach(&mut self, _pipe: PipeId) {}
-
     fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
         if let Some(welcome) = &self.options.welcome {
@@ -135,8 +133,6 @@ impl Outbound for Distribute {
     fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
         self.forget(pipe)
     }
-
-    fn resume(&mut self, _pipe: PipeId) {}
 
     fn command(&mut self, from: PipeId, command: Command) -> Option<Message> {
         let (topic, subscribe) = match &command {

@@ -54,8 +54,6 @@ impl Outbound for Exclusive {
         Vec::new()
     }
 
-    fn resume(&mut self, _pipe: PipeId) {}
-
     #[inline]
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         let Some(pipe) = self.pipe.filter(|_| self.live || !self.only_live) else { return Routed::NoPeer };

@@ -46,8 +46,6 @@ impl Broadcast {
 impl Outbound for Broadcast {
     const ANY_PIPE: bool = false;
 
-    fn attach(&mut self, _pipe: PipeId) {}
-
     fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
         if peer.is_silent() {
@@ -62,12 +60,6 @@ impl Outbound for Broadcast {
         self.silent.retain(|&silent| silent != pipe);
         Vec::new()
     }
-
-    fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
-        self.lost(pipe)
-    }
-
-    fn resume(&mut self, _pipe: PipeId) {}
 
     fn command(&mut self, from: PipeId, command: Command) -> Option<Message> {
         if self.peers.get(from).is_some() {
@@ -123,8 +115,6 @@ impl Member {
 }
 
 impl Outbound for Member {
-    fn attach(&mut self, _pipe: PipeId) {}
-
     fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
         self.live.add(pipe);
         Welcome::Accept { name: None }
@@ -134,12 +124,6 @@ impl Outbound for Member {
         self.live.remove(pipe);
         Vec::new()
     }
-
-    fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
-        self.lost(pipe)
-    }
-
-    fn resume(&mut self, _pipe: PipeId) {}
 
     fn greet(&self) -> Vec<Command> {
         self.groups.iter().cloned().map(Command::Join).collect()

@@ -101,7 +101,7 @@ pub(crate) trait Outbound: Send + 'static {
     const ANY_PIPE: bool = true;
 
     /// The pipe exists and may queue: on the connecting side that is before anybody answered.
-    fn attach(&mut self, pipe: PipeId);
+    fn attach(&mut self, _pipe: PipeId) {}
 
     /// A handshake finished on it (again, after each reconnect).
     fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome;
@@ -110,10 +110,12 @@ pub(crate) trait Outbound: Send + 'static {
     fn lost(&mut self, pipe: PipeId) -> Vec<Message>;
 
     /// The pipe is gone. Returns notices for the application.
-    fn detach(&mut self, pipe: PipeId) -> Vec<Message>;
+    fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
+        self.lost(pipe)
+    }
 
     /// The pipe has room again after it refused a message.
-    fn resume(&mut self, pipe: PipeId);
+    fn resume(&mut self, _pipe: PipeId) {}
 
     /// A peer subscribed or cancelled, joined or left. Returns a notice for the application.
     fn command(&mut self, _from: PipeId, _command: Command) -> Option<Message> {

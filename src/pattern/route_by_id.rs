@@ -219,8 +219,6 @@ impl Outbound for RouteById {
         Vec::new()
     }
 
-    fn resume(&mut self, _pipe: PipeId) {}
-
     fn unmute(&mut self) -> Option<(PipeId, Frame)> {
         while let Some(name) = self.freed.pop() {
             if self.names.contains_key(&name) {

@@ -140,8 +140,6 @@ impl Outbound for Subscriber {
         self.lost(pipe)
     }
 
-    fn resume(&mut self, _pipe: PipeId) {}
-
     fn greet(&self) -> Vec<Command> {
         let mut commands = Vec::with_capacity(self.topics());
         self.topics.trie.each(Topics::SELF, |topic| commands.push(Command::Subscribe(topic.into())));

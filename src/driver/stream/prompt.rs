@@ -2,7 +2,8 @@
 //!
 //! A REQ sends one message and waits, and so its peer has one reply to send. Waking a task to write it costs a
 //! fourteenth of a lone round trip's instructions, and a third of its time where the sender is no task of the
-//! runtime, for then another thread must wake. So the waker that such a connection leaves in its outbox does not wake its task, it writes.
+//! runtime, for then another thread must wake. So the waker that such a connection leaves in its outbox does not wake
+//! its task, it writes.
 //!
 //! Wakers are fired when no lock of a socket is held, and the connection's is only tried. Whatever does not go at once
 //! is left to the task, and so is what is large: the sender's thread is not ours to keep.
@@ -82,9 +83,9 @@ impl Prompt {
 }
 
 /// Wakes the task, also if writing panics, unless it is forgotten.
-struct Wakes<'a>(&'a Waker);
+struct WakeOnDrop<'a>(&'a Waker);
 
-impl Drop for Wakes<'_> {
+impl Drop for WakeOnDrop<'_> {
     fn drop(&mut self) {
         self.0.wake_by_ref();
     }
@@ -96,7 +97,7 @@ impl Wake for Prompt {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let task = Wakes(&self.task);
+        let task = WakeOnDrop(&self.task);
         if self.write() {
             std::mem::forget(task);
         }
@@ -110,7 +111,7 @@ impl Connection {
             return false;
         }
         let written = self.write_little(cx).or_else(|why| self.unheard(why, cx));
-        let is_done = *written.as_ref().unwrap_or(&false);
+        let is_done = matches!(written, Ok(true));
         self.ended = written.err();
         is_done && !self.port.pool().is_unwatched()
     }
