@@ -142,6 +142,10 @@ pub enum Dropped {
     ReceiverFull,
     /// They are datagrams that no RADIO sends: cut short, or too long.
     Malformed,
+    /// Over udp: they did not arrive, or only after later ones.
+    Lost,
+    /// Over udp: with the frames before them they did not fit into a datagram.
+    TooLarge,
 }
 
 /// The events of one socket, from the moment it was made: a [`Stream`] that ends when the socket is closed.

@@ -7,6 +7,7 @@
 //! Invariant: however a task ends, dropped in mid-flight too, its pipe goes with it.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,10 +18,11 @@ use zocket_transport::{CloseReason, Closer, Endpoint, Incoming, Link, Listener};
 
 use super::dial::report_end;
 use super::stream::Driven;
-use super::{Ends, Port, datagrams};
+use super::{Ends, Port, datagrams, links};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::sync::{TaskGuard, lock};
+use crate::zmtp::SocketKind;
 
 /// The waits after a failed accept, doubling. When descriptors have run out, only other connections' ends give
 /// some back, and asking at once again would spin.
@@ -53,7 +55,18 @@ impl Retries {
 pub(crate) async fn accept(port: Arc<dyn Port>, mut listener: Box<dyn Listener>, tasks: TaskGuard) {
     let endpoint = listener.endpoint().clone();
     if let Some(wire) = listener.datagrams() {
-        return datagrams::receive(wire, port, endpoint).await;
+        if port.engine_config().kind == SocketKind::Dish {
+            return datagrams::receive(wire, port, endpoint).await;
+        }
+        // Its peers live on, as those of other listeners do.
+        let (hall, open) = links::Hall::new(wire, port, endpoint);
+        let guard = tasks.clone();
+        tokio::spawn(async move {
+            hall.serve().await;
+            drop(guard);
+        });
+        pending::<()>().await;
+        return drop(open);
     }
     let mut unfinished = Unfinished { peers: VecDeque::new(), limit: port.options().max_handshakes.max(1) };
     let mut retries = Retries::default();

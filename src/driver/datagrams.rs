@@ -27,7 +27,7 @@ use crate::zmtp::{Command, PeerInfo, SocketKind, radio};
 const BUFFER: usize = 16 * 1024;
 
 /// How many datagrams one `poll` reads before it lets others run.
-const READ_BUDGET: usize = 64;
+pub(super) const READ_BUDGET: usize = 64;
 
 /// One end of what is said to nobody in particular, or by nobody in particular.
 struct Station {
@@ -123,7 +123,7 @@ impl Station {
     }
 }
 
-fn report_dropped(port: &dyn Port, pipe: PipeId, messages: u64, reason: Dropped) {
+pub(super) fn report_dropped(port: &dyn Port, pipe: PipeId, messages: u64, reason: Dropped) {
     if messages > 0 {
         port.report(Event::Dropped { pipe, messages, reason });
     }
@@ -138,7 +138,8 @@ pub(super) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn Port>, endpo
     let ends = Ends { endpoint: endpoint.clone(), peer: endpoint.clone() };
     let Ok(station) = Station::open(wire, Arc::clone(&port), pipe, SocketKind::Radio, ends) else { return };
     let buffer = vec![0; BUFFER].into();
-    let mut receiver = Receiver { station, room: 0, misses: false, missed: 0, garbled: 0, buffer };
+    let gate = Gate::new(Arc::clone(&port), pipe);
+    let mut receiver = Receiver { station, gate, garbled: 0, buffer };
     let mut retries = Retries::default();
     loop {
         let ended = poll_fn(|cx| receiver.poll_receive(cx, &mut retries)).await;
@@ -164,12 +165,7 @@ impl Drop for Attached {
 /// What arrives at a bound address.
 struct Receiver {
     station: Station,
-    /// What the lane takes, as far as we know: it can only be more.
-    room: usize,
-    /// Messages find no room, of which the first has been reported.
-    misses: bool,
-    /// How many more did not.
-    missed: u64,
+    gate: Gate,
     /// Datagrams that were none of a RADIO's, and have not been reported.
     garbled: u64,
     buffer: Box<[u8]>,
@@ -191,9 +187,7 @@ impl Receiver {
     }
 
     fn poll_datagrams(&mut self, cx: &mut Context<'_>, retries: &mut Retries) -> Poll<io::Error> {
-        if self.misses {
-            self.look_for_room(cx);
-        }
+        self.gate.look(cx);
         for _ in 0..READ_BUDGET {
             let mut arrived = ReadBuf::new(&mut self.buffer);
             match self.station.wire.poll_receive(cx, &mut arrived) {
@@ -206,7 +200,7 @@ impl Receiver {
             if datagram.len() as u64 <= self.station.port.options().max_message_bytes
                 && radio::put_frames(&mut self.station.frames, datagram)
             {
-                self.deliver(cx);
+                self.gate.deliver(&self.station.frames, cx);
             } else {
                 self.garbled += 1;
             }
@@ -214,36 +208,60 @@ impl Receiver {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
 
-    fn deliver(&mut self, cx: &Context<'_>) {
+/// The way into a lane: what finds no room there is dropped and counted.
+pub(super) struct Gate {
+    port: Arc<dyn Port>,
+    pipe: PipeId,
+    /// What the lane takes, as far as we know: it can only be more.
+    room: usize,
+    /// Messages find no room, of which the first has been reported.
+    misses: bool,
+    /// How many more did not.
+    missed: u64,
+}
+
+impl Gate {
+    pub(super) const fn new(port: Arc<dyn Port>, pipe: PipeId) -> Self {
+        Self { port, pipe, room: 0, misses: false, missed: 0 }
+    }
+
+    /// Delivers the frames of a message.
+    pub(super) fn deliver(&mut self, frames: &[u8], cx: &Context<'_>) {
         if self.room == 0 && !self.misses {
-            self.look_for_room(cx);
+            self.ask(cx);
         }
-        let Station { port, pipe, frames, .. } = &self.station;
         if self.room > 0 {
-            self.room = port.deliver_copy(*pipe, frames, 1);
+            self.room = self.port.deliver_copy(self.pipe, frames, 1);
         } else if self.misses {
             self.missed += 1;
         } else {
             self.misses = true;
-            report_dropped(&**port, *pipe, 1, Dropped::ReceiverFull);
+            report_dropped(&*self.port, self.pipe, 1, Dropped::ReceiverFull);
+        }
+    }
+
+    /// To be called at each `poll`: there may be room again.
+    pub(super) fn look(&mut self, cx: &Context<'_>) {
+        if self.misses {
+            self.ask(cx);
         }
     }
 
     /// Asks the lane; without room, our waker stays there.
-    fn look_for_room(&mut self, cx: &Context<'_>) {
-        let Station { port, pipe, .. } = &self.station;
-        if let Poll::Ready(room) = port.poll_room(*pipe, cx) {
+    fn ask(&mut self, cx: &Context<'_>) {
+        if let Poll::Ready(room) = self.port.poll_room(self.pipe, cx) {
             self.room = room;
             self.misses = false;
-            report_dropped(&**port, *pipe, std::mem::take(&mut self.missed), Dropped::ReceiverFull);
+            report_dropped(&*self.port, self.pipe, std::mem::take(&mut self.missed), Dropped::ReceiverFull);
         }
     }
 }
 
 /// What was not reported yet is, at the end.
-impl Drop for Receiver {
+impl Drop for Gate {
     fn drop(&mut self) {
-        report_dropped(&*self.station.port, self.station.pipe, self.missed, Dropped::ReceiverFull);
+        report_dropped(&*self.port, self.pipe, self.missed, Dropped::ReceiverFull);
     }
 }

@@ -10,11 +10,12 @@ use zocket_transport::{Endpoint, Link, Transport, Wire};
 
 use super::backoff::Backoff;
 use super::stream::Driven;
-use super::{Ends, Port, datagrams};
+use super::{Ends, Port, datagrams, links};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::options::Stops;
 use crate::pipe::PipeId;
+use crate::zmtp::SocketKind;
 
 /// Keeps `pipe` connected to `endpoint` until it is told to stop, then detaches it.
 pub(crate) async fn dial(
@@ -64,7 +65,11 @@ async fn serve(port: &Arc<dyn Port>, pipe: PipeId, endpoint: &Endpoint, link: Li
     let ends = Ends { endpoint: endpoint.clone(), peer: link.peer.clone() };
     port.report(Event::Connected { endpoint: ends.endpoint.clone(), peer: ends.peer.clone() });
     let (reason, remains) = if let Wire::Datagrams(wire) = link.wire {
-        datagrams::transmit(wire, Arc::clone(port), pipe, ends.clone()).await
+        let (port, ends) = (Arc::clone(port), ends.clone());
+        match port.engine_config().kind {
+            SocketKind::Radio => datagrams::transmit(wire, port, pipe, ends).await,
+            _ => links::call(wire, port, pipe, ends).await,
+        }
     } else {
         match Driven::new(link, Arc::clone(port), ends.clone(), Some(pipe)) {
             Ok(connection) => (connection.end().await, connection.take_remains()),

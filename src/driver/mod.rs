@@ -1,6 +1,6 @@
 //! The tasks, and what else polls I/O: nothing outside this layer does.
 //!
-//! A task exists only for a descriptor: one per connection ([`stream`] or [`datagrams`], under [`dial`] or [`accept`])
+//! A task exists only for a descriptor: one per connection ([`stream`], [`datagrams`] or [`links`], under [`dial`] or [`accept`])
 //! and one per listener. Drivers are compiled once and not once per socket type: they see a socket as a [`Port`].
 //!
 //! A driver is a future polled by hand. One `poll` writes until the outbox is empty or the kernel full, reads
@@ -10,6 +10,7 @@ pub(crate) mod accept;
 mod backoff;
 mod datagrams;
 pub(crate) mod dial;
+mod links;
 mod lookout;
 mod scratch;
 mod stream;

@@ -47,19 +47,40 @@
 //! ```text
 //! bind    udp://host:port                                  as for tcp
 //! connect udp://host:port                                  as for tcp, without a source
-//! both    udp://239.1.2.3:port      udp://[ff02::1]:port   a multicast group
+//! both    udp://239.1.2.3:port      udp://[ff02::1]:port   a multicast group, for RADIO and DISH
 //!         udp://eth0;239.1.2.3:port                        on an interface: its name, *, or an IPv4 address of it
 //! ```
 //!
-//! For [`Radio`](crate::Radio), which connects, and [`Dish`](crate::Dish), which binds: each message is one datagram, the
-//! very bytes of libzmq. There is no handshake, so both are [`Ready`](crate::Event::Ready) when the socket is open. Nothing
-//! is promised: a datagram arrives once, several times or not at all, in any order. Any number of sockets of a machine may
-//! bind the same group. [`LinkOptions`](crate::LinkOptions) say how far a group reaches
+//! Every socket type, best effort: a message is one datagram, and a lost one is not sent again. It has at most 65 000
+//! bytes, all frames together (RADIO: 8191); a larger one is an [error](crate::SendError::TooLarge) of `send`. A socket
+//! that has used such an endpoint sends nothing larger from then on, to other peers neither. Above some 1400 bytes the
+//! network cuts datagrams in pieces, and the loss of one is the loss of all.
+//!
+//! Nothing is encrypted, and nobody is who he says: use it where you would use plain tcp.
+//!
+//! **Links.** All types but RADIO and DISH make a link with each peer, in a protocol of our own, so both sides must be
+//! zockets. It has a handshake, with which a listener keeps nothing for addresses that are not proven and sends them no
+//! more than they sent; heartbeats, which alone find a peer that vanished; events, marks and reconnection as over tcp.
+//! Order holds, and nothing comes twice: what is overtaken on its way is dropped. Every gap is counted and reported as
+//! [`Dropped::Lost`](crate::Dropped::Lost), at the latest with the next heartbeat. Subscriptions are repeated until they
+//! are acknowledged. After `unbind` the address is free when the last peer has left.
+//!
+//! | socket | what it does not promise over udp |
+//! |---|---|
+//! | PUSH, PULL, PAIR, DEALER | that a message arrives: gone from the queue is all that is known |
+//! | ROUTER | the same; `mandatory` tells of peers that are not there, and not of messages that did not arrive |
+//! | REQ, REP | that a question or its answer arrives: `request` then waits until the link is lost. Put a time-out around it |
+//! | PUB, SUB, XPUB, XSUB | that a subscriber gets all it subscribed to |
+//! | RADIO, DISH | in addition: order, and that nothing comes twice. Losses are not counted |
+//!
+//! **RADIO and DISH** speak libzmq's own datagrams, which have no handshake and no numbers: a RADIO connects, a DISH
+//! binds, and both are [`Ready`](crate::Event::Ready) when the socket is open. Any number of sockets of a machine may bind
+//! the same group. [`LinkOptions`](crate::LinkOptions) say how far a group reaches
 //! ([`multicast_hops`](crate::LinkOptions::multicast_hops)), and over which interface.
 //!
-//! One address serves all its peers, so a receiver at its mark cannot stop one: it drops what arrives and says so with
-//! [`Dropped`](crate::Event::Dropped). What the kernel drops, for its buffer is full, nobody hears of: give it a larger
-//! [`receive_buffer`](crate::SocketBuilder::receive_buffer).
+//! **Full queues.** One descriptor serves all peers of an address, so a receiver at its mark cannot stop one of them: it
+//! drops what arrives and says so, [`Dropped::ReceiverFull`](crate::Dropped::ReceiverFull). What the kernel drops because
+//! its own buffer is full shows as lost; give it a larger [`receive_buffer`](crate::SocketBuilder::receive_buffer).
 //!
 //! ## quic
 //!

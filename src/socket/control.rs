@@ -20,7 +20,7 @@ use crate::options::LINGER;
 use crate::pattern::Outbound;
 use crate::pipe::{Closing, Lane, PipeId};
 use crate::sync::{TaskGuard, Ticket};
-use crate::zmtp::{PeerInfo, SocketKind, radio};
+use crate::zmtp::{PeerInfo, SocketKind, datagram, radio};
 
 impl<P: Composition> Core<P> {
     fn port(self: &Arc<Self>) -> Arc<dyn Port> {
@@ -159,18 +159,20 @@ impl<P: Composition> Core<P> {
         endpoint: &Endpoint,
         purpose: Purpose,
     ) -> Result<(), EndpointError> {
-        if transport.medium(endpoint) == Medium::Stream {
+        let medium = transport.medium(endpoint);
+        if medium == Medium::Stream {
             return Ok(());
         }
-        match (P::KIND, purpose) {
-            (SocketKind::Radio, Purpose::Connect) => self.lock_out().largest = radio::MAX_BYTES,
-            (SocketKind::Dish, Purpose::Bind) => {}
-            _ => {
-                let reason =
-                    "over datagrams a RADIO connects and a DISH binds, and no other socket does either";
-                return Err(EndpointError::address(endpoint, endpoint.address(), reason));
-            }
-        }
+        let largest = match (P::KIND, purpose) {
+            (SocketKind::Dish, Purpose::Bind) => Ok(usize::MAX),
+            (SocketKind::Radio, Purpose::Connect) => Ok(radio::MAX_BYTES),
+            (SocketKind::Radio, Purpose::Bind) => Err("over datagrams a RADIO connects"),
+            (SocketKind::Dish, Purpose::Connect) => Err("over datagrams a DISH binds"),
+            _ if medium == Medium::Datagrams => Ok(datagram::MAX_BYTES),
+            _ => Err("only RADIO and DISH use multicast groups"),
+        };
+        self.lock_out().largest =
+            largest.map_err(|reason| EndpointError::address(endpoint, endpoint.address(), reason))?;
         Ok(())
     }
 

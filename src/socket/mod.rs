@@ -252,7 +252,8 @@ impl<P: Sends> Socket<P> {
     ///
     /// # Errors
     ///
-    /// The socket is closed, or a ROUTER has no peer of that name. The message comes back.
+    /// The socket is closed, a ROUTER has no peer of that name, or the message is too large for the socket's datagrams. The
+    /// message comes back.
     ///
     /// # Cancel safety
     ///

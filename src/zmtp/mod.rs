@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 pub(crate) mod command;
+pub(crate) mod datagram;
 pub(crate) mod engine;
 pub(crate) mod error;
 pub(crate) mod frame;

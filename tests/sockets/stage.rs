@@ -72,6 +72,8 @@ pub(crate) enum Scheme {
     Tcp,
     Ipc,
     Quic,
+    /// Best effort, and so in none of the lists below.
+    Udp,
     Inproc,
 }
 
@@ -145,9 +147,10 @@ impl Place {
                 fs::create_dir(&folder).unwrap();
                 (format!("ipc://{}", folder.join("socket").display()), Some(folder))
             }
-            Scheme::Quic => {
+            Scheme::Quic | Scheme::Udp => {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-                (format!("quic://{}", socket.local_addr().unwrap()), None)
+                let name = if scheme == Scheme::Quic { "quic" } else { "udp" };
+                (format!("{name}://{}", socket.local_addr().unwrap()), None)
             }
             Scheme::Inproc => (format!("inproc://{}", unique()), None),
         };

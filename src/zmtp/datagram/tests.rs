@@ -1,0 +1,288 @@
+//! A caller and who is called, over a network that loses, doubles and reorders, seeded.
+
+use std::time::{Duration, Instant};
+
+use super::hello::{Answer, Caller, Doorkeeper};
+use super::*;
+use crate::message::Frame;
+use crate::zmtp::{HeartbeatConfig, SocketKind};
+
+const HERE: u8 = 7;
+
+fn config(kind: SocketKind) -> Arc<Config> {
+    Arc::new(Config {
+        kind,
+        routing_id: Frame::new(),
+        handshake_timeout: Some(Duration::from_secs(60)),
+        heartbeat: HeartbeatConfig {
+            interval: Some(Duration::from_secs(1)),
+            timeout: Duration::from_secs(30),
+            ttl: Duration::ZERO,
+            zocket_only: true,
+        },
+        max_message_bytes: 1 << 20,
+        max_frames: 100,
+    })
+}
+
+/// One direction of the network.
+struct Wire {
+    random: fastrand::Rng,
+    /// Of a hundred packets, so many are lost, and as many doubled, and as many overtaken by later ones.
+    percent: u8,
+    packets: Vec<Vec<u8>>,
+}
+
+impl Wire {
+    fn new(seed: u64, percent: u8) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), percent, packets: Vec::new() }
+    }
+
+    fn happens(&mut self) -> bool {
+        self.random.u8(..100) < self.percent
+    }
+
+    fn send(&mut self, packet: &[u8]) {
+        if self.happens() {
+            return;
+        }
+        for _ in 0..=u8::from(self.happens()) {
+            let mut place = self.packets.len();
+            while place > 0 && self.happens() {
+                place -= 1;
+            }
+            self.packets.insert(place, packet.to_vec());
+        }
+    }
+
+    fn take(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.packets)
+    }
+}
+
+/// Writes what a link owes.
+fn flush(link: &mut Link, wire: &mut Wire, now: Instant) {
+    let mut packet = BytesMut::new();
+    while link.poll_packet(&mut packet, now) {
+        wire.send(&packet);
+        packet.clear();
+    }
+}
+
+/// Two ends that have met, over a network of this quality, and the time it took.
+fn meet(seed: u64, percent: u8) -> (Link, Link, [Wire; 2], Instant) {
+    let mut now = Instant::now();
+    let (ours, theirs) = (config(SocketKind::Sub), config(SocketKind::Pub));
+    let mut wires = [Wire::new(seed, percent), Wire::new(seed + 1, percent)];
+    let mut caller = Caller::new(ours, seed, now);
+    let doorkeeper = Doorkeeper::new(theirs, now);
+    let mut called: Option<Link> = None;
+    loop {
+        caller.handle_timeout(now).expect("the handshake is in time");
+        let mut packet = BytesMut::new();
+        if caller.poll_packet(&mut packet, now) {
+            wires[0].send(&packet);
+        }
+        for packet in wires[0].take() {
+            let mut answer = BytesMut::new();
+            if let Some(call) = doorkeeper.handle(&packet, HERE, &mut answer, now) {
+                match &mut called {
+                    Some(link) => link.accept(),
+                    none => *none = Some(doorkeeper.admit(&call, now).unwrap().1),
+                }
+            }
+            assert!(answer.len() <= packet.len(), "an answer is no larger than the question");
+            if !answer.is_empty() {
+                wires[1].send(&answer);
+            }
+        }
+        if let Some(called) = &mut called {
+            flush(called, &mut wires[1], now);
+        }
+        for packet in wires[1].take() {
+            if let Some(Answer::Accepted(met)) = caller.handle(&packet, now).unwrap() {
+                let (info, link) = *met;
+                assert_eq!((info.kind(), info.is_zocket()), (Some(SocketKind::Pub), true));
+                return (link, called.expect("who accepted is there"), wires, now);
+            }
+        }
+        now += Duration::from_millis(50);
+    }
+}
+
+#[test]
+fn over_a_bad_network_nothing_is_delivered_twice_or_out_of_order_and_every_gap_is_counted() {
+    for seed in 0..60 {
+        let percent = u8::try_from(seed % 31).unwrap();
+        let (mut sub, mut publisher, [mut up, mut down], mut now) = meet(seed, percent);
+        let topics: Vec<Frame> = (0..40).map(|n| Frame::from(format!("topic {n}"))).collect();
+        topics.iter().for_each(|topic| sub.send_command(&Command::Subscribe(topic.clone())));
+        let (mut sent, mut last, mut delivered, mut missed) = (0_u64, 0, 0, 0);
+        let mut subscribed = Vec::new();
+        for round in 0..2_000 {
+            for link in [&mut sub, &mut publisher] {
+                link.handle_timeout(now).unwrap();
+            }
+            if round < 1_000 {
+                sent += 1;
+                let mut packet = BytesMut::new();
+                let body = sent.to_be_bytes();
+                assert!(publisher.put_message(&mut packet, &[&[0, 8][..], &body].concat()));
+                down.send(&packet);
+            }
+            flush(&mut sub, &mut up, now);
+            flush(&mut publisher, &mut down, now);
+            // Now and then, so that packets meet on the way.
+            if round % 5 == 0 {
+                for packet in down.take() {
+                    if let Heard::Message(frames) = sub.handle(&packet).unwrap() {
+                        let number = u64::from_be_bytes(frames[2..].try_into().unwrap());
+                        assert!(number > last, "seed {seed}: {number} after {last}");
+                        (last, delivered) = (number, delivered + 1);
+                    }
+                    missed += sub.take_missed();
+                }
+                for packet in up.take() {
+                    if let Heard::Commands(commands) = publisher.handle(&packet).unwrap() {
+                        subscribed.extend(commands);
+                    }
+                }
+            }
+            now += Duration::from_millis(20);
+        }
+        assert_eq!(delivered + missed, sent, "seed {seed}: what was not delivered was counted, once");
+        assert!(percent > 0 || missed == 0, "seed {seed}");
+        let expected: Vec<_> = topics.into_iter().map(Command::Subscribe).collect();
+        assert_eq!(subscribed, expected, "seed {seed}: every command once, in order");
+        assert!(sub.outgoing.commands.is_empty(), "seed {seed}: and acknowledged");
+    }
+}
+
+#[test]
+fn an_unproven_caller_costs_nothing_and_a_cookie_is_good_for_one_address_link_and_time() {
+    let now = Instant::now();
+    let doorkeeper = Doorkeeper::new(config(SocketKind::Pub), now);
+    let mut caller = Caller::new(config(SocketKind::Sub), 5, now);
+    let (mut question, mut answer, mut again) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+    assert!(caller.poll_packet(&mut question, now));
+    assert!(doorkeeper.handle(&question, HERE, &mut answer, now).is_none());
+    assert!(!answer.is_empty() && answer.len() < question.len());
+    assert!(caller.handle(&answer, now).unwrap().is_none());
+    assert!(caller.poll_packet(&mut again, now), "the cookie goes back at once");
+    let proven = |from: u8, seconds| {
+        let now = now + Duration::from_secs(seconds);
+        doorkeeper.handle(&again, from, &mut BytesMut::new(), now).is_some()
+    };
+    assert!(proven(HERE, 0) && proven(HERE, 9) && proven(HERE, 10));
+    assert!(!proven(HERE, 20), "too late");
+    assert!(!proven(HERE + 1, 0), "from elsewhere");
+    let mut other = again.clone();
+    other[8] ^= 1;
+    assert!(doorkeeper.handle(&other, HERE, &mut answer, now).is_none(), "for another link");
+}
+
+#[test]
+fn a_caller_of_the_wrong_kind_is_told_so() {
+    let now = Instant::now();
+    let doorkeeper = Doorkeeper::new(config(SocketKind::Pull), now);
+    let mut caller = Caller::new(config(SocketKind::Sub), 5, now);
+    let mut told = None;
+    for _ in 0..2 {
+        let (mut question, mut answer) = (BytesMut::new(), BytesMut::new());
+        caller.poll_packet(&mut question, now);
+        if let Some(call) = doorkeeper.handle(&question, HERE, &mut answer, now) {
+            let error = doorkeeper.admit(&call, now).unwrap_err();
+            hello::put_refuse(&mut answer, &call, error.told().unwrap());
+        }
+        told = caller.handle(&answer, now).unwrap();
+    }
+    let told = told.unwrap();
+    assert!(matches!(told, Answer::Refused(zocket_transport::CloseReason::SocketType)), "{told:?}");
+}
+
+#[test]
+fn silence_ends_a_link_and_the_last_number_rides_on_pings() {
+    let (mut sub, mut publisher, _, now) = meet(1, 0);
+    let mut packet = BytesMut::new();
+    assert!(publisher.put_message(&mut packet, &[0, 0]));
+    packet.clear();
+    let later = now + Duration::from_secs(2);
+    publisher.handle_timeout(later).unwrap();
+    assert!(publisher.poll_packet(&mut packet, later));
+    assert_eq!(sub.handle(&packet), Ok(Heard::Nothing));
+    assert_eq!(sub.take_missed(), 1, "lost, with nothing behind it");
+    assert_eq!((sub.handle(&packet), sub.take_missed()), (Ok(Heard::Nothing), 0));
+    let silent = publisher.handle_timeout(later + Duration::from_secs(30));
+    assert!(matches!(silent, Err(ProtocolError::HeartbeatTimeout { .. })));
+    packet.clear();
+    publisher.put_bye(&mut packet);
+    assert_eq!(sub.handle(&packet), Ok(Heard::Bye));
+}
+
+#[test]
+fn what_is_no_message_ends_the_link_and_what_does_not_fit_is_not_sent() {
+    for frames in [&b""[..], &[0], &[0, 2, 1], &[1, 0], &[0, 0, 0], &[4, 0], &[1, 0].repeat(101)] {
+        let (mut sub, mut publisher, _, _) = meet(3, 0);
+        let mut packet = BytesMut::new();
+        assert!(publisher.put_message(&mut packet, frames));
+        assert!(sub.handle(&packet).is_err(), "{frames:?}");
+    }
+    let (_, mut publisher, _, _) = meet(3, 0);
+    assert!(publisher.put_message(&mut BytesMut::new(), &vec![0; MAX_PACKET - SHORT]));
+    assert!(!publisher.put_message(&mut BytesMut::new(), &vec![0; MAX_PACKET - SHORT + 1]));
+}
+
+#[test]
+fn who_asks_for_a_link_that_is_gone_is_told_in_no_more_bytes() {
+    let (mut sub, publisher, _, now) = meet(9, 0);
+    let later = now + Duration::from_secs(2);
+    sub.handle_timeout(later).unwrap();
+    let (mut ping, mut answer) = (BytesMut::new(), BytesMut::new());
+    assert!(sub.poll_packet(&mut ping, later));
+    put_unknown(&mut answer, &ping);
+    assert!(answer.len() <= ping.len());
+    assert_eq!(sub.handle(&answer), Ok(Heard::Bye));
+    let mut bye = BytesMut::new();
+    publisher.put_bye(&mut bye);
+    let mut none = BytesMut::new();
+    put_unknown(&mut none, &bye);
+    put_unknown(&mut none, &ping[..SHORT - 1]);
+    assert!(none.is_empty(), "or nothing would ever end");
+}
+
+#[test]
+fn no_bytes_panic_or_make_anything_grow() {
+    let now = Instant::now();
+    let mut random = fastrand::Rng::with_seed(11);
+    let (mut sub, mut publisher, _, _) = meet(2, 0);
+    let doorkeeper = Doorkeeper::new(config(SocketKind::Pub), now);
+    let mut hello = BytesMut::new();
+    Caller::new(config(SocketKind::Sub), 2, now).poll_packet(&mut hello, now);
+    for round in 0..50_000_u32 {
+        let mut packet: Vec<u8> = if round % 2 == 0 {
+            let mut packet = vec![random.u8(..12)];
+            packet.extend(2_u64.to_be_bytes());
+            let length = random.usize(..40);
+            packet.extend(std::iter::repeat_with(|| random.u8(..)).take(length));
+            packet
+        } else {
+            hello.to_vec()
+        };
+        packet.truncate(random.usize(..=packet.len()));
+        if !packet.is_empty() && random.bool() {
+            let place = random.usize(..packet.len());
+            packet[place] = random.u8(..);
+        }
+        for link in [&mut sub, &mut publisher] {
+            drop(link.handle(&packet));
+            assert!(link.outgoing.commands.is_empty());
+        }
+        let mut answer = BytesMut::new();
+        assert!(doorkeeper.handle(&packet, HERE, &mut answer, now).is_none());
+        if answer.is_empty() {
+            put_unknown(&mut answer, &packet);
+        }
+        assert!(answer.len() <= packet.len());
+        drop(Caller::new(config(SocketKind::Sub), 2, now).handle(&packet, now));
+    }
+}
