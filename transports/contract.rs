@@ -13,16 +13,24 @@
 //! # Ok(()) }
 //! # #[cfg(not(feature = "tcp"))] fn main() {}
 //! ```
+//!
+//! That is for links that are streams. A transport of [`Medium::Datagrams`] passes [`datagrams`], over a path that loses
+//! nothing.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
-use crate::{Endpoint, Link, LinkOptions, Listener, Purpose, Stream, Transport, Wire};
+use crate::{
+    Datagrams, Endpoint, Link, LinkOptions, Listener, Medium, Purpose, ReceiveBatch, SendBatch, Stream,
+    Transport, Wire,
+};
 
 /// Far above what any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -231,6 +239,45 @@ pub async fn many_connect_at_once(transport: &dyn Transport, at: &Endpoint) {
     assert_eq!(received, (0..MANY).collect());
 }
 
+/// For datagrams instead of streams: those of a batch arrive whole, in order and once, from where they were sent, and the
+/// answers where they were sent to; two peers of one address do not get each other's.
+///
+/// # Panics
+///
+/// A promise is broken.
+pub async fn datagrams(transport: &dyn Transport, at: &Endpoint) {
+    assert_eq!(transport.medium(at), Medium::Datagrams);
+    let mut listener = bind(transport, at).await;
+    let bound = listener.datagrams().expect("the peers of a bound address share its socket");
+    let mut answers = SendBatch::new();
+    let mut peers = Vec::new();
+    for number in 0..3 {
+        let link = within("connecting", transport.connect(listener.endpoint(), &options())).await;
+        let Wire::Datagrams(wire) = link.expect("connected").wire else {
+            unreachable!("links of the medium `Datagrams` are datagrams")
+        };
+        let sent = numbered(number);
+        send_batch(&*wire, &mut batch_of(&sent)).await;
+        let arrived = receive_batch(&*bound, sent.len()).await;
+        assert!(arrived.iter().map(|(_, datagram)| datagram).eq(&sent), "what was sent is not what arrived");
+        let from = arrived.first().expect("some arrived").0;
+        assert!(arrived.iter().all(|(other, _)| *other == from), "one peer has one address");
+        for datagram in sent.iter().rev() {
+            answers.push(datagram, Some(from));
+        }
+        peers.push((wire, from));
+    }
+    send_batch(&*bound, &mut answers).await;
+    for (number, (wire, _)) in (0..).zip(&peers) {
+        let expected = numbered(number);
+        let arrived = receive_batch(&**wire, expected.len()).await;
+        let arrived = arrived.iter().map(|(_, datagram)| datagram);
+        assert!(arrived.eq(expected.iter().rev()), "what was answered is not what arrived");
+    }
+    let addresses = peers.iter().map(|(_, from)| from).collect::<BTreeSet<_>>();
+    assert_eq!(addresses.len(), peers.len(), "two peers have one address");
+}
+
 // ── Steps ───────────────────────────────────────────────────────────────────────────────────────
 
 fn options() -> LinkOptions {
@@ -303,4 +350,35 @@ async fn read_number(link: Link) -> io::Result<u32> {
 fn pattern(seed: u32) -> Vec<u8> {
     let words = 0..u32::try_from(LARGE / 4).unwrap_or(u32::MAX);
     words.flat_map(|word| word.wrapping_mul(2_654_435_761).wrapping_add(seed).to_be_bytes()).collect()
+}
+
+/// Datagrams of many lengths: some alike, some empty, and one as large as fits everywhere.
+fn numbered(number: u8) -> Vec<Vec<u8>> {
+    let lengths = [1, 64, 64, 64, 10, 0, 1200, 1200, 1200, 1300, 8192];
+    lengths.iter().zip(0..).map(|(length, index)| vec![16 * number + index; *length]).collect()
+}
+
+fn batch_of(datagrams: &[Vec<u8>]) -> SendBatch {
+    let mut batch = SendBatch::new();
+    datagrams.iter().for_each(|datagram| batch.push(datagram, None));
+    batch
+}
+
+async fn send_batch(wire: &dyn Datagrams, batch: &mut SendBatch) {
+    while !batch.is_empty() {
+        let sent = within("sending", poll_fn(|cx| wire.poll_send(cx, batch))).await.expect("sent");
+        assert!((1..=batch.len()).contains(&sent), "{sent} of {} were taken", batch.len());
+        batch.advance(sent);
+    }
+}
+
+async fn receive_batch(wire: &dyn Datagrams, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+    let (mut all, mut batch) = (Vec::new(), ReceiveBatch::new());
+    while all.len() < count {
+        within("receiving", poll_fn(|cx| wire.poll_receive(cx, &mut batch))).await.expect("received");
+        let before = all.len();
+        all.extend(batch.iter().map(|(from, datagram)| (from, datagram.to_vec())));
+        assert!(all.len() > before, "nothing was received");
+    }
+    all
 }

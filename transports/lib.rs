@@ -32,6 +32,7 @@
 mod address;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod datagrams;
 mod endpoint;
 pub mod inproc;
 #[cfg(all(any(feature = "quic", feature = "tcp", feature = "udp"), unix))]
@@ -51,12 +52,12 @@ pub mod udp;
 
 use std::fmt::{self, Debug};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use datagrams::{Datagrams, ReceiveBatch, SendBatch};
 pub use endpoint::{Endpoint, EndpointError};
 pub use options::{KeepAlive, LinkOptions, Liveness};
 pub use trust::{Fingerprint, FingerprintError, TrustError};
@@ -267,28 +268,6 @@ impl Debug for Incoming {
 pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin + ?Sized> Stream for T {}
-
-/// A socket for datagrams, each of which arrives whole: once, several times or not at all, in any order.
-pub trait Datagrams: Debug + Send + Sync {
-    /// Sends a datagram to an address, or to whom the socket is connected.
-    ///
-    /// # Errors
-    ///
-    /// What the system says. `ConnectionRefused` is about an earlier datagram, and this one was not sent.
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        datagram: &[u8],
-        to: Option<SocketAddr>,
-    ) -> Poll<io::Result<()>>;
-
-    /// Receives a datagram, cut off where `into` ends. Returns who sent it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`poll_send`](Self::poll_send), about an earlier datagram that was sent.
-    fn poll_receive(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>>;
-}
 
 /// An open connection to one peer. Dropping it closes the connection.
 #[derive(Debug)]

@@ -4,15 +4,24 @@
 //! (zmq_udp(7)): whoever binds joins the group, whoever connects sends to it, and several may bind the same group on
 //! one machine. References: udp(7), ip(7), ipv6(7).
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod linux;
+#[cfg(any(test, not(any(target_os = "android", target_os = "linux"))))]
+mod portable;
+#[cfg(test)]
+mod tests;
+
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use self::linux::Line;
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+use self::portable::Line;
 use crate::address::{self, Host, Place, Use, Zone};
 use crate::resolve::{because, endpoint_of, interface_index, local_addresses, reachable};
 use crate::{
@@ -39,8 +48,7 @@ const SCHEME: &str = "udp";
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
 /// use std::future::poll_fn;
-/// use tokio::io::ReadBuf;
-/// use zocket_transport::{LinkOptions, Transport, Wire, udp::Udp};
+/// use zocket_transport::{LinkOptions, ReceiveBatch, SendBatch, Transport, Wire, udp::Udp};
 ///
 /// let (udp, options) = (Udp::new(), LinkOptions::default());
 /// let mut listener = udp.bind(&"udp://127.0.0.1:*".parse()?, &options).await?;
@@ -48,12 +56,23 @@ const SCHEME: &str = "udp";
 /// let link = udp.connect(listener.endpoint(), &options).await?;
 /// let Wire::Datagrams(connected) = link.wire else { unreachable!() };
 ///
-/// poll_fn(|cx| connected.poll_send(cx, b"hello", None)).await?;
-/// let mut buffer = [0; 100];
-/// let mut received = ReadBuf::new(&mut buffer);
-/// let from = poll_fn(|cx| bound.poll_receive(cx, &mut received)).await?;
-/// assert_eq!(received.filled(), b"hello");
-/// assert_eq!(link.local.address(), from.to_string());
+/// let mut batch = SendBatch::new();
+/// batch.push(b"hello", None);
+/// batch.push(b"world", None);
+/// while !batch.is_empty() {
+///     let sent = poll_fn(|cx| connected.poll_send(cx, &batch)).await?;
+///     batch.advance(sent);
+/// }
+///
+/// let (mut arrived, mut count) = (ReceiveBatch::new(), 0);
+/// while count < 2 {
+///     poll_fn(|cx| bound.poll_receive(cx, &mut arrived)).await?;
+///     for (from, datagram) in arrived.iter() {
+///         assert_eq!(datagram, [b"hello", b"world"][count]);
+///         assert_eq!(link.local.address(), from.to_string());
+///         count += 1;
+///     }
+/// }
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,13 +110,13 @@ impl Transport for Udp {
             if let Some(group) = &target.group {
                 let socket = send_to_group(group, &target, &options)?;
                 let local = endpoint_of(SCHEME, socket.local_addr()?)?;
-                return Ok(Link::new(Wire::Datagrams(Box::new(socket)), local, peer));
+                return Ok(Link::new(Wire::Datagrams(Box::new(Line::new(socket))), local, peer));
             }
             let socket =
                 resolve::connect(&target.place, &options, |to| std::future::ready(connect(to, &options)))
                     .await?;
             let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
-            let wire = Wire::Datagrams(Box::new(socket));
+            let wire = Wire::Datagrams(Box::new(Line::new(socket)));
             Ok(Link::new(wire, endpoint_of(SCHEME, local)?, endpoint_of(SCHEME, peer)?))
         })
     }
@@ -120,14 +139,14 @@ impl Transport for Udp {
                 let endpoint = endpoint_of(SCHEME, socket.local_addr()?)?;
                 (socket, endpoint)
             };
-            Ok(Box::new(Bound { socket: Some(socket), endpoint }) as Box<dyn Listener>)
+            Ok(Box::new(Bound { socket: Some(Line::new(socket)), endpoint }) as Box<dyn Listener>)
         })
     }
 }
 
 #[derive(Debug)]
 struct Bound {
-    socket: Option<UdpSocket>,
+    socket: Option<Line>,
     endpoint: Endpoint,
 }
 
@@ -143,25 +162,6 @@ impl Listener for Bound {
     /// Nobody ever is: datagrams come from anybody.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         Box::pin(pending())
-    }
-}
-
-impl Datagrams for UdpSocket {
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        datagram: &[u8],
-        to: Option<SocketAddr>,
-    ) -> Poll<io::Result<()>> {
-        let sent = match to {
-            Some(to) => self.poll_send_to(cx, datagram, to),
-            None => Self::poll_send(self, cx, datagram),
-        };
-        sent.map_ok(drop)
-    }
-
-    fn poll_receive(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.poll_recv_from(cx, into)
     }
 }
 
@@ -349,79 +349,4 @@ fn receiving(group: SocketAddr, scope: u32) -> SockAddr {
         at.set_scope_id(scope);
     }
     at.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(address: &str, purpose: Purpose) -> Result<Target, String> {
-        let endpoint = Endpoint::new(SCHEME, address).unwrap();
-        parse(&endpoint, purpose).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn groups_are_told_from_hosts_whatever_the_purpose() {
-        for purpose in [Purpose::Bind, Purpose::Connect] {
-            for (address, interface) in [
-                ("239.1.2.3:5", None),
-                ("[ff02::1]:5", None),
-                ("[ff02::1%3]:5", None),
-                ("*;239.1.2.3:5", Some(Host::Any)),
-                ("eth0;239.1.2.3:5", Some(Host::Name("eth0".into()))),
-                ("127.0.0.1;239.1.2.3:5", Some(Host::Ip(Ipv4Addr::LOCALHOST.into(), None))),
-                ("eth0;[ff02::1]:5", Some(Host::Name("eth0".into()))),
-            ] {
-                let target = parsed(address, purpose).unwrap();
-                assert_eq!(target.group.unwrap().interface, interface, "{address}");
-                let endpoint = Endpoint::new(SCHEME, address).unwrap();
-                assert_eq!(Udp::new().medium(&endpoint), Medium::Multicast);
-            }
-            for address in ["127.0.0.1:5", "[::1]:5", "localhost:5"] {
-                assert!(parsed(address, purpose).unwrap().group.is_none(), "{address}");
-                let endpoint = Endpoint::new(SCHEME, address).unwrap();
-                assert_eq!(Udp::new().medium(&endpoint), Medium::Datagrams);
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn options_reach_the_socket() {
-        let mut options = LinkOptions {
-            receive_buffer: Some(20_000),
-            multicast_hops: 7,
-            multicast_loop: false,
-            multicast_interface: Some("127.0.0.1".into()),
-            ..LinkOptions::default()
-        };
-        let target = parsed("239.1.2.3:5", Purpose::Connect).unwrap();
-        let group = target.group.as_ref().unwrap();
-        let socket = send_to_group(group, &target, &options).unwrap();
-        let socket = socket2::SockRef::from(&socket);
-        assert!(!socket.multicast_loop_v4().unwrap());
-        assert_eq!(socket.multicast_ttl_v4().unwrap(), 7);
-        assert_eq!(socket.multicast_if_v4().unwrap(), Ipv4Addr::LOCALHOST);
-        assert!(socket.recv_buffer_size().unwrap() >= 20_000);
-        options.multicast_interface = Some("2001:db8::1".into());
-        let error = send_to_group(group, &target, &options).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (address, reason) in [
-            ("eth0;127.0.0.1:5", "multicast group only"),
-            ("eth0;localhost:5", "multicast group only"),
-            ("eth0:1;239.1.2.3:5", "not an IPv6 address"),
-            ("127.0.0.1;[ff02::1]:5", "goes by its name"),
-            ("::1;[ff02::1]:5", "goes by its name"),
-            (";239.1.2.3:5", "host before the port"),
-            ("239.1.2.3", "port is missing"),
-            ("239.1.2.3:0", "port 0"),
-            ("*:5", "wildcard"),
-        ] {
-            let error = parsed(address, Purpose::Connect).map(drop).expect_err(address);
-            assert!(error.contains(reason), "{address}: {error}");
-        }
-    }
 }

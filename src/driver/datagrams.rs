@@ -6,15 +6,16 @@
 //! Invariant: one descriptor cannot stop one peer, so what arrives is always read; without room in the lane it is
 //! dropped and counted.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use tokio::io::ReadBuf;
 use tokio::time;
-use zocket_transport::{Datagrams, Endpoint};
+use zocket_transport::{Datagrams, Endpoint, ReceiveBatch, SendBatch};
 
 use super::accept::Retries;
 use super::{Ends, Port, Remains};
@@ -23,11 +24,48 @@ use crate::event::{Dropped, Event};
 use crate::pipe::{Batch, PipeId, Taken};
 use crate::zmtp::{Command, PeerInfo, SocketKind, radio};
 
-/// Larger than any datagram that is taken, so that what was cut off shows.
-const BUFFER: usize = 16 * 1024;
-
-/// How many datagrams one `poll` reads before it lets others run.
+/// After how many datagrams one `poll` lets others run. What came with the last of them is read too.
 pub(super) const READ_BUDGET: usize = 64;
+
+thread_local! {
+    /// Lent to whoever receives on this thread: a link needs one only until its `poll` is over.
+    static SPARE: Cell<Option<ReceiveBatch>> = const { Cell::new(None) };
+}
+
+/// Lends room for datagrams.
+pub(super) fn with_room<T>(receive: impl FnOnce(&mut ReceiveBatch) -> T) -> T {
+    let mut batch = SPARE.take().unwrap_or_default();
+    let received = receive(&mut batch);
+    SPARE.set(Some(batch));
+    received
+}
+
+/// Messages of a pipe's batch that are on their way as datagrams, and what else goes between them.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) datagrams: SendBatch,
+    /// How much of the pipe's batch each datagram is.
+    sizes: VecDeque<usize>,
+    /// Their sum.
+    passed: usize,
+}
+
+impl Gathered {
+    /// Adds a datagram which is `size` bytes of the batch.
+    pub(super) fn push(&mut self, datagram: &[u8], size: usize) {
+        self.datagrams.push(datagram, None);
+        self.sizes.push_back(size);
+        self.passed += size;
+    }
+
+    /// The first `count` are gone. Returns how much of the batch they were.
+    pub(super) fn advance(&mut self, count: usize) -> usize {
+        self.datagrams.advance(count);
+        let gone = self.sizes.drain(..count.min(self.sizes.len())).sum();
+        self.passed -= gone;
+        gone
+    }
+}
 
 /// One end of what is said to nobody in particular, or by nobody in particular.
 struct Station {
@@ -39,6 +77,7 @@ struct Station {
     /// The frames of a message.
     frames: BytesMut,
     datagram: BytesMut,
+    gathered: Gathered,
 }
 
 impl Station {
@@ -54,8 +93,9 @@ impl Station {
         // Nobody hears what there is to say first.
         port.identify(pipe, &info, &ends)?;
         port.report(Event::Ready { pipe, endpoint: ends.endpoint, peer: ends.peer, info });
-        let (batch, commands) = (Batch::default(), Vec::new());
-        Ok(Self { wire, port, pipe, batch, commands, frames: BytesMut::new(), datagram: BytesMut::new() })
+        let (frames, datagram) = (BytesMut::new(), BytesMut::new());
+        let (batch, commands, gathered) = (Batch::default(), Vec::new(), Gathered::default());
+        Ok(Self { wire, port, pipe, batch, commands, frames, datagram, gathered })
     }
 
     /// What the outbox holds is in `batch`, or else our waker is in the outbox.
@@ -97,17 +137,14 @@ impl Station {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            self.frames.clear();
-            self.batch.copy_message(&mut self.frames);
-            self.datagram.clear();
-            radio::put_datagram(&mut self.datagram, &self.frames);
-            match self.wire.poll_send(cx, &self.datagram, None) {
-                Poll::Ready(Ok(())) => self.batch.advance(self.frames.len()),
+            self.gather();
+            match self.wire.poll_send(cx, &self.gathered.datagrams) {
+                Poll::Ready(Ok(sent)) => self.batch.advance(self.gathered.advance(sent)),
                 // Nobody listened there a moment ago, which is nothing to a RADIO.
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {}
                 Poll::Ready(Err(error)) => {
                     // It would most likely fail again, and hold up all that follow.
-                    self.batch.advance(self.frames.len());
+                    self.batch.advance(self.gathered.advance(1));
                     report_dropped(&*self.port, self.pipe, 1, Dropped::LinkLost);
                     return Poll::Ready(error.into());
                 }
@@ -119,6 +156,20 @@ impl Station {
                     };
                 }
             }
+        }
+    }
+
+    /// Makes datagrams of the messages in the batch, until they are many.
+    fn gather(&mut self) {
+        while !self.gathered.datagrams.is_full() {
+            self.frames.clear();
+            self.batch.copy_message(self.gathered.passed, &mut self.frames);
+            if self.frames.is_empty() {
+                break;
+            }
+            self.datagram.clear();
+            radio::put_datagram(&mut self.datagram, &self.frames);
+            self.gathered.push(&self.datagram, self.frames.len());
         }
     }
 }
@@ -137,9 +188,8 @@ pub(super) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn Port>, endpo
     let _attached = Attached { port: Arc::clone(&port), pipe };
     let ends = Ends { endpoint: endpoint.clone(), peer: endpoint.clone() };
     let Ok(station) = Station::open(wire, Arc::clone(&port), pipe, SocketKind::Radio, ends) else { return };
-    let buffer = vec![0; BUFFER].into();
     let gate = Gate::new(Arc::clone(&port), pipe);
-    let mut receiver = Receiver { station, gate, garbled: 0, buffer };
+    let mut receiver = Receiver { station, gate, garbled: 0 };
     let mut retries = Retries::default();
     loop {
         let ended = poll_fn(|cx| receiver.poll_receive(cx, &mut retries)).await;
@@ -168,7 +218,6 @@ struct Receiver {
     gate: Gate,
     /// Datagrams that were none of a RADIO's, and have not been reported.
     garbled: u64,
-    buffer: Box<[u8]>,
 }
 
 impl Receiver {
@@ -180,33 +229,44 @@ impl Receiver {
                 return Poll::Ready(why);
             }
         }
-        let received = self.poll_datagrams(cx, retries);
+        let received = with_room(|batch| self.poll_datagrams(cx, batch, retries));
         let garbled = std::mem::take(&mut self.garbled);
         report_dropped(&*self.station.port, self.station.pipe, garbled, Dropped::Malformed);
         received.map(Disconnect::from)
     }
 
-    fn poll_datagrams(&mut self, cx: &mut Context<'_>, retries: &mut Retries) -> Poll<io::Error> {
+    fn poll_datagrams(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut ReceiveBatch,
+        retries: &mut Retries,
+    ) -> Poll<io::Error> {
         self.gate.look(cx);
-        for _ in 0..READ_BUDGET {
-            let mut arrived = ReadBuf::new(&mut self.buffer);
-            match self.station.wire.poll_receive(cx, &mut arrived) {
+        let mut read = 0;
+        while read < READ_BUDGET {
+            match self.station.wire.poll_receive(cx, batch) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(error),
-                Poll::Ready(Ok(_)) => retries.reset(),
+                Poll::Ready(Ok(())) => retries.reset(),
             }
-            let datagram = arrived.filled();
-            self.station.frames.clear();
-            if datagram.len() as u64 <= self.station.port.options().max_message_bytes
-                && radio::put_frames(&mut self.station.frames, datagram)
-            {
-                self.gate.deliver(&self.station.frames, cx);
-            } else {
-                self.garbled += 1;
+            for (_, datagram) in batch.iter() {
+                self.hear(datagram, cx);
+                read += 1;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn hear(&mut self, datagram: &[u8], cx: &Context<'_>) {
+        self.station.frames.clear();
+        if datagram.len() as u64 <= self.station.port.options().max_message_bytes
+            && radio::put_frames(&mut self.station.frames, datagram)
+        {
+            self.gate.deliver(&self.station.frames, cx);
+        } else {
+            self.garbled += 1;
+        }
     }
 }
 

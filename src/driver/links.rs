@@ -11,15 +11,14 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant as Time;
 
 use bytes::BytesMut;
-use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
-use zocket_transport::{CloseReason, Datagrams, Endpoint};
+use zocket_transport::{CloseReason, Datagrams, Endpoint, ReceiveBatch, SendBatch};
 
-use super::datagrams::{Gate, READ_BUDGET, report_dropped};
+use super::datagrams::{Gate, READ_BUDGET, report_dropped, with_room};
 use super::dial::report_end;
 use super::{Ends, Port, Remains};
 use crate::error::Disconnect;
@@ -30,8 +29,17 @@ use crate::zmtp::datagram::hello::{Answer, Call, Caller, Doorkeeper, put_refuse}
 use crate::zmtp::datagram::{Heard, Link, put_unknown};
 use crate::zmtp::{Command, PeerInfo};
 
-/// Holds any datagram.
-const BUFFER: usize = 64 * 1024;
+/// Sends one datagram.
+fn poll_send(
+    wire: &dyn Datagrams,
+    cx: &mut Context<'_>,
+    datagram: &[u8],
+    to: Option<SocketAddr>,
+) -> Poll<std::io::Result<()>> {
+    let mut batch = SendBatch::new();
+    batch.push(datagram, to);
+    wire.poll_send(cx, &batch).map_ok(drop)
+}
 
 fn now() -> Time {
     Instant::now().into_std()
@@ -115,7 +123,7 @@ impl Peer {
             if self.packet.is_empty() && !self.find_packet(cx, now)? {
                 return Ok(());
             }
-            match wire.poll_send(cx, &self.packet, self.to) {
+            match poll_send(wire, cx, &self.packet, self.to) {
                 Poll::Ready(sent) => {
                     let refused =
                         sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
@@ -145,7 +153,7 @@ impl Peer {
             }
             if !self.batch.is_empty() {
                 self.frames.clear();
-                self.batch.copy_message(&mut self.frames);
+                self.batch.copy_message(0, &mut self.frames);
                 if self.link.put_message(&mut self.packet, &self.frames) {
                     self.under_way = self.frames.len();
                     return Ok(true);
@@ -189,7 +197,7 @@ impl Peer {
         if !matches!(why, Disconnect::PeerClosed) {
             self.packet.clear();
             self.link.put_bye(&mut self.packet);
-            drop(wire.poll_send(cx, &self.packet, self.to));
+            drop(poll_send(wire, cx, &self.packet, self.to));
         }
     }
 }
@@ -200,7 +208,6 @@ impl Peer {
 struct Line {
     wire: Box<dyn Datagrams>,
     alarm: Alarm,
-    buffer: Box<[u8]>,
 }
 
 /// Drives a dialled link to its end. Returns why it ended, and what is left.
@@ -210,7 +217,7 @@ pub(super) async fn call(
     pipe: PipeId,
     ends: Ends,
 ) -> (Disconnect, Remains) {
-    let mut line = Line { wire, alarm: Alarm::default(), buffer: vec![0; BUFFER].into() };
+    let mut line = Line { wire, alarm: Alarm::default() };
     let mut caller = Caller::new(port.engine_config(), fastrand::u64(..), now());
     let answered = poll_fn(|cx| line.poll_call(&mut caller, &*port, pipe, cx)).await;
     let opened = answered.and_then(|(info, link)| Peer::open(link, info, port, pipe, ends, None));
@@ -238,19 +245,19 @@ impl Line {
             caller.handle_timeout(now()).map_err(Disconnect::from)?;
             if caller.poll_packet(&mut packet, now()) {
                 // If the kernel is full, another one follows.
-                if let Poll::Ready(sent) = self.wire.poll_send(cx, &packet, None) {
+                if let Poll::Ready(sent) = poll_send(&*self.wire, cx, &packet, None) {
                     sent.map_err(Disconnect::from)?;
                 }
                 packet.clear();
             }
-            let mut arrived = ReadBuf::new(&mut self.buffer);
-            if let Poll::Ready(received) = self.wire.poll_receive(cx, &mut arrived) {
-                received.map_err(Disconnect::from)?;
-                match caller.handle(arrived.filled(), now()).map_err(Disconnect::from)? {
-                    Some(Answer::Accepted(met)) => return Poll::Ready(Ok(*met)),
-                    Some(Answer::Refused(why)) => return Poll::Ready(Err(Disconnect::PeerRefused(why))),
-                    None => continue,
+            match with_room(|batch| self.poll_answer(caller, batch, cx)) {
+                Poll::Ready(Ok(Some(Answer::Accepted(met)))) => return Poll::Ready(Ok(*met)),
+                Poll::Ready(Ok(Some(Answer::Refused(why)))) => {
+                    return Poll::Ready(Err(Disconnect::PeerRefused(why)));
                 }
+                Poll::Ready(Ok(None)) => continue,
+                Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
+                Poll::Pending => {}
             }
             if self.alarm.poll(caller.poll_timeout(), cx).is_pending() {
                 return Poll::Pending;
@@ -258,8 +265,24 @@ impl Line {
         }
     }
 
+    /// What follows the first answer in its batch is lost, as it may be on its way.
+    fn poll_answer(
+        &self,
+        caller: &mut Caller,
+        batch: &mut ReceiveBatch,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Answer>, Disconnect>> {
+        ready!(self.wire.poll_receive(cx, batch)).map_err(Disconnect::from)?;
+        for (_, packet) in batch.iter() {
+            if let Some(answer) = caller.handle(packet, now()).map_err(Disconnect::from)? {
+                return Poll::Ready(Ok(Some(answer)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
     fn poll_talk(&mut self, peer: &mut Peer, cx: &mut Context<'_>) -> Poll<Disconnect> {
-        match self.talk(peer, cx) {
+        match with_room(|batch| self.talk(peer, batch, cx)) {
             Ok(()) => Poll::Pending,
             Err(why) => {
                 peer.farewell(&*self.wire, cx, &why);
@@ -268,17 +291,23 @@ impl Line {
         }
     }
 
-    fn talk(&mut self, peer: &mut Peer, cx: &mut Context<'_>) -> Result<(), Disconnect> {
-        let mut budget = READ_BUDGET;
+    fn talk(
+        &mut self,
+        peer: &mut Peer,
+        batch: &mut ReceiveBatch,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Disconnect> {
+        let mut read = 0;
         loop {
             peer.turn(&*self.wire, cx, now())?;
-            let mut arrived = ReadBuf::new(&mut self.buffer);
-            match self.wire.poll_receive(cx, &mut arrived) {
+            match self.wire.poll_receive(cx, batch) {
                 Poll::Ready(received) => {
                     received?;
-                    peer.hear(arrived.filled(), cx)?;
-                    budget -= 1;
-                    if budget == 0 {
+                    for (_, packet) in batch.iter() {
+                        peer.hear(packet, cx)?;
+                        read += 1;
+                    }
+                    if read >= READ_BUDGET {
                         cx.waker().wake_by_ref();
                         return Ok(());
                     }
@@ -321,7 +350,6 @@ pub(super) struct Hall {
     door: Arc<Mutex<Door>>,
     peers: HashMap<SocketAddr, Peer>,
     alarm: Alarm,
-    buffer: Box<[u8]>,
 }
 
 impl Hall {
@@ -336,7 +364,6 @@ impl Hall {
             door,
             peers: HashMap::new(),
             alarm: Alarm::default(),
-            buffer: vec![0; BUFFER].into(),
         };
         (hall, open)
     }
@@ -347,13 +374,10 @@ impl Hall {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let served = self.poll_with(&mut buffer, cx);
-        self.buffer = buffer;
-        served
+        with_room(|batch| self.poll_with(batch, cx))
     }
 
-    fn poll_with(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_with(&mut self, batch: &mut ReceiveBatch, cx: &mut Context<'_>) -> Poll<()> {
         let is_shut = {
             let mut door = lock(&self.door);
             door.task = Some(cx.waker().clone());
@@ -364,13 +388,18 @@ impl Hall {
             if is_shut && self.peers.is_empty() {
                 return Poll::Ready(());
             }
-            for left in (0..READ_BUDGET).rev() {
-                let mut arrived = ReadBuf::new(buffer);
-                match self.wire.poll_receive(cx, &mut arrived) {
-                    Poll::Ready(Ok(from)) => self.hear(arrived.filled(), from, is_shut, cx),
+            let mut read = 0;
+            while read < READ_BUDGET {
+                match self.wire.poll_receive(cx, batch) {
+                    Poll::Ready(Ok(())) => {
+                        for (from, packet) in batch.iter() {
+                            self.hear(packet, from, is_shut, cx);
+                            read += 1;
+                        }
+                    }
                     // About a datagram that was sent; whoever it was for is silent.
-                    Poll::Ready(Err(_)) => {}
-                    Poll::Pending if left + 1 == READ_BUDGET => {
+                    Poll::Ready(Err(_)) => read += 1,
+                    Poll::Pending if read == 0 => {
                         let deadline = self.peers.values().filter_map(|peer| peer.link.poll_timeout()).min();
                         if self.alarm.poll(deadline, cx).is_pending() {
                             return Poll::Pending;
@@ -379,10 +408,10 @@ impl Hall {
                     }
                     Poll::Pending => break,
                 }
-                if left == 0 {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            }
+            if read >= READ_BUDGET {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }
@@ -421,7 +450,7 @@ impl Hall {
         }
         if !answer.is_empty() && !is_shut {
             // Whoever misses it asks again.
-            drop(self.wire.poll_send(cx, &answer, Some(from)));
+            drop(poll_send(&*self.wire, cx, &answer, Some(from)));
         }
     }
 

@@ -65,6 +65,10 @@
 //! [`Dropped::Lost`](crate::Dropped::Lost), at the latest with the next heartbeat. Subscriptions are repeated until they
 //! are acknowledged. After `unbind` the address is free when the last peer has left.
 //!
+//! Many datagrams share a system call, sent and received; on Linux those of one length to one address go through the
+//! kernel as one packet (`UDP_SEGMENT`, `UDP_GRO`), which makes small messages cheap when there are many. What is on the
+//! wire is the same.
+//!
 //! | socket | what it does not promise over udp |
 //! |---|---|
 //! | PUSH, PULL, PAIR, DEALER | that a message arrives: gone from the queue is all that is known |
@@ -211,4 +215,5 @@
 //! ```
 //!
 //! What a transport owes is written at the top of [`transport`](crate::transport). The crate `zocket-transport`
-//! has it as tests: with its feature `contract`, `contract::all(&yours, &endpoint).await` runs them.
+//! has it as tests: with its feature `contract`, `contract::all(&yours, &endpoint).await` runs them
+//! (`contract::datagrams` for datagrams).

@@ -54,9 +54,9 @@ impl Batch {
         head.get(self.written..)
     }
 
-    /// Appends the next message, in wire form.
-    pub(crate) fn copy_message(&self, into: &mut BytesMut) {
-        let (mut skip, mut missing, mut more) = (self.written, 0, true);
+    /// Appends the next message behind the first `passed` bytes, in wire form. Nothing: there is none.
+    pub(crate) fn copy_message(&self, passed: usize, into: &mut BytesMut) {
+        let (mut skip, mut missing, mut more) = (self.written.saturating_add(passed), 0, true);
         for part in self.chunks.iter().flat_map(Chunk::parts) {
             let mut rest = part.get(skip..).unwrap_or_default();
             skip = skip.saturating_sub(part.len());

@@ -69,6 +69,24 @@ async fn a_radios_datagrams_have_libzmqs_bytes_whatever_the_group() {
 }
 
 #[tokio::test]
+async fn what_a_radio_sends_at_once_comes_in_order_and_whole() {
+    let (dish, radio) = (Dish::staged(), Radio::staged());
+    let at = dish.bind("udp://127.0.0.1:0").await.unwrap();
+    dish.join("burst").unwrap();
+    radio.connect(&at).unwrap();
+    soon(radio.connected(&at)).await.unwrap();
+    // Alike and not, in calls of many datagrams, and fewer than the kernel holds.
+    let bodies = (0..160_u8).map(|number| vec![number; 4 + usize::from(number) / 10 % 4]).collect::<Vec<_>>();
+    for body in &bodies {
+        soon(radio.send("burst", &body[..])).await.unwrap();
+    }
+    for (number, body) in bodies.iter().enumerate() {
+        let (_, message) = heard(&dish).await;
+        assert_eq!(message, body[..], "message {number}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_of_8192_bytes_with_its_group_is_sent_and_a_larger_one_comes_back() {
     let (socket, endpoint) = plain().await;
     let radio = Radio::staged();

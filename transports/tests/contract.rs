@@ -5,3 +5,4 @@ mod endpoint;
 mod ipc;
 mod quic;
 mod tcp;
+mod udp;

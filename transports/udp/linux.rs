@@ -1,0 +1,219 @@
+//! Many datagrams a system call: sendmmsg(2) and recvmmsg(2), and the offloads of udp(7), with which the kernel carries a
+//! run of datagrams of one length to one address through its stack as one packet.
+//!
+//! Invariant: on the wire, and for whoever receives, nothing is different from a call for each. What the kernel will not
+//! carry in runs is sent without.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg,
+    sendmmsg, sendmsg, setsockopt, sockopt,
+};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::{Datagrams, ReceiveBatch, SendBatch};
+
+/// The most datagrams of a run, and of a call: `UDP_MAX_SEGMENTS` before Linux 6.9.
+const MANY: usize = 64;
+
+/// The most bytes of a run: a little less than fit into a packet.
+const RUN: usize = 65_000;
+
+/// What is tried when the kernel refuses to carry longer datagrams in runs, because they do not fit into a frame: what
+/// fits into Ethernet's, then what fits into any with IPv6 (RFC 8200, 5), then none.
+const SEGMENTS: [usize; 3] = [1452, 1232, 0];
+
+/// A socket.
+#[derive(Debug)]
+pub(super) struct Line {
+    socket: UdpSocket,
+    /// The longest datagram that is sent in runs.
+    segment: AtomicUsize,
+}
+
+impl Line {
+    pub(super) fn new(socket: UdpSocket) -> Self {
+        // A kernel before 5.0 joins nothing.
+        setsockopt(&socket, sockopt::UdpGroSegment, &true).ok();
+        Self { socket, segment: AtomicUsize::new(usize::MAX) }
+    }
+}
+
+impl Datagrams for Line {
+    fn poll_send(&self, cx: &mut Context<'_>, batch: &SendBatch) -> Poll<io::Result<usize>> {
+        if batch.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            ready!(self.socket.poll_send_ready(cx))?;
+            match self.socket.try_io(Interest::WRITABLE, || self.send(batch)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>, into: &mut ReceiveBatch) -> Poll<io::Result<()>> {
+        into.clear();
+        loop {
+            ready!(self.socket.poll_recv_ready(cx))?;
+            match self.socket.try_io(Interest::READABLE, || receive(self.socket.as_raw_fd(), into)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return Poll::Ready(received),
+            }
+        }
+    }
+}
+
+// ── Sending ─────────────────────────────────────────────────────────────────────────────────────
+
+impl Line {
+    /// One system call, unless the kernel carries no runs.
+    fn send(&self, batch: &SendBatch) -> io::Result<usize> {
+        let socket = self.socket.as_raw_fd();
+        loop {
+            let longest = self.segment.load(Ordering::Relaxed);
+            let run = run(batch.iter(), longest);
+            if run < 2 {
+                return Ok(send_many(socket, batch, longest)?);
+            }
+            match send_run(socket, batch, run) {
+                Ok(()) => return Ok(run),
+                // The datagrams are longer than the frames of the path (EINVAL in older kernels), or the device cannot
+                // divide what is joined.
+                Err(Errno::EMSGSIZE | Errno::EINVAL | Errno::EIO) => {
+                    let refused = batch.iter().next().map_or(0, |(datagram, _)| datagram.len());
+                    self.segment.store(shorter(refused), Ordering::Relaxed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The next length to try.
+fn shorter(refused: usize) -> usize {
+    SEGMENTS.into_iter().find(|segment| *segment < refused).unwrap_or(0)
+}
+
+/// How many of these go in one packet: those of one length to one address, the last of which may be shorter.
+fn run(mut datagrams: impl Iterator<Item = (impl AsRef<[u8]>, Option<SocketAddr>)>, longest: usize) -> usize {
+    let Some((first, to)) = datagrams.next() else { return 0 };
+    let each = first.as_ref().len();
+    if each > longest {
+        return 1;
+    }
+    let (mut count, mut total) = (1, each);
+    for (datagram, other) in datagrams.take(MANY - 1) {
+        let len = datagram.as_ref().len();
+        total += len;
+        if other != to || len == 0 || len > each || total > RUN {
+            break;
+        }
+        count += 1;
+        if len < each {
+            break;
+        }
+    }
+    count
+}
+
+fn send_run(socket: RawFd, batch: &SendBatch, count: usize) -> Result<(), Errno> {
+    let Some((first, to)) = batch.iter().next() else { return Ok(()) };
+    let each = u16::try_from(first.len()).map_err(|_| Errno::EINVAL)?;
+    let to = to.map(SockaddrStorage::from);
+    let (bytes, segments) = ([IoSlice::new(batch.joined(count))], [ControlMessage::UdpGsoSegments(&each)]);
+    sendmsg(socket, &bytes, &segments, MsgFlags::empty(), to.as_ref()).map(drop)
+}
+
+/// Sends datagrams until a run begins. Returns how many the kernel took.
+fn send_many(socket: RawFd, batch: &SendBatch, longest: usize) -> Result<usize, Errno> {
+    let (mut slices, mut addresses) = (Vec::new(), Vec::new());
+    let mut rest = batch.iter();
+    while slices.len() < MANY && (slices.is_empty() || run(rest.clone(), longest) < 2) {
+        let Some((datagram, to)) = rest.next() else { break };
+        slices.push([IoSlice::new(datagram)]);
+        addresses.push(to.map(SockaddrStorage::from));
+    }
+    if let ([slice], [to]) = (&slices[..], &addresses[..]) {
+        return sendmsg(socket, slice, &[], MsgFlags::empty(), to.as_ref()).map(|_| 1);
+    }
+    let mut headers = MultiHeaders::preallocate(slices.len(), None);
+    sendmmsg(socket, &mut headers, &slices, addresses, [], MsgFlags::empty()).map(Iterator::count)
+}
+
+// ── Receiving ───────────────────────────────────────────────────────────────────────────────────
+
+fn receive(socket: RawFd, into: &mut ReceiveBatch) -> io::Result<()> {
+    let mut arrived = [None; ReceiveBatch::SLOTS];
+    {
+        let mut slots = into.slots().map(|slot| [IoSliceMut::new(slot)]).collect::<Vec<_>>();
+        // Made anew, for after a call they hold that call's lengths.
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slots.len(), Some(cmsg_space!(i32)));
+        let received = recvmmsg(socket, &mut headers, &mut slots, MsgFlags::empty(), None)?;
+        for (slot, message) in arrived.iter_mut().zip(received) {
+            let each = joined(&message).unwrap_or(message.bytes);
+            *slot = Some((address(message.address), message.bytes, each));
+        }
+    }
+    arrived.into_iter().flatten().for_each(|(from, len, each)| into.filled(from, len, each));
+    Ok(())
+}
+
+/// The length of the datagrams that the kernel joined, if it did.
+fn joined(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<usize> {
+    message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::UdpGroSegments(each) => usize::try_from(each).ok(),
+        _ => None,
+    })
+}
+
+fn address(from: Option<SockaddrStorage>) -> SocketAddr {
+    let v4 = from.as_ref().and_then(SockaddrStorage::as_sockaddr_in);
+    let v6 = from.as_ref().and_then(SockaddrStorage::as_sockaddr_in6);
+    match (v4, v6) {
+        (Some(v4), _) => SocketAddrV4::from(*v4).into(),
+        (None, Some(v6)) => SocketAddrV6::from(*v6).into(),
+        // The sockets of UDP have no others.
+        (None, None) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_of(datagrams: &[(usize, u16)], longest: usize) -> usize {
+        let to = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        run(datagrams.iter().map(|&(len, port)| (vec![0; len], to(port))), longest)
+    }
+
+    #[test]
+    fn a_run_has_one_length_and_one_address_and_may_end_with_a_shorter_one() {
+        assert_eq!(run_of(&[], 9), 0);
+        assert_eq!(run_of(&[(5, 1), (5, 1), (5, 1)], 9), 3);
+        assert_eq!(run_of(&[(5, 1), (5, 1), (4, 1), (4, 1)], 9), 3);
+        assert_eq!(run_of(&[(5, 1), (6, 1)], 9), 1);
+        assert_eq!(run_of(&[(5, 1), (5, 2)], 9), 1);
+        assert_eq!(run_of(&[(5, 1), (0, 1)], 9), 1);
+        assert_eq!(run_of(&[(0, 1), (0, 1)], 9), 1);
+        assert_eq!(run_of(&[(10, 1), (10, 1)], 9), 1);
+        assert_eq!(run_of(&[(1, 1); 99], 9), MANY);
+        assert_eq!(run_of(&[(30_000, 1); 9], usize::MAX), 2);
+    }
+
+    #[test]
+    fn a_length_that_is_refused_once_is_not_tried_again() {
+        for (refused, next) in [(9000, 1452), (1453, 1452), (1452, 1232), (1232, 0), (64, 0)] {
+            assert_eq!(shorter(refused), next);
+        }
+    }
+}
