@@ -105,7 +105,8 @@ pub enum SendError {
     TooLarge {
         /// The message.
         message: Box<Message>,
-        /// The most bytes that its frames may have, all together; the group of a RADIO is one.
+        /// The most bytes that its frames may have, all together and with their headers: 2 bytes, or 9 for a frame of more
+        /// than 255. For a RADIO without: its group and its message.
         limit: u32,
     },
 }
@@ -148,7 +149,8 @@ pub enum TrySendError {
     TooLarge {
         /// The message.
         message: Box<Message>,
-        /// The most bytes that its frames may have, all together; the group of a RADIO is one.
+        /// The most bytes that its frames may have, all together and with their headers: 2 bytes, or 9 for a frame of more
+        /// than 255. For a RADIO without: its group and its message.
         limit: u32,
     },
     /// The socket is closed.
@@ -216,6 +218,13 @@ pub enum RequestError {
     /// A later request took its place ([`relaxed`](crate::SocketBuilder::relaxed)).
     #[error("a later request took its place")]
     Superseded,
+    /// The request does not fit into a datagram, and this socket has an endpoint that sends such.
+    #[error("the request is too large for a datagram: the limit is {limit} bytes, all frames together")]
+    TooLarge {
+        /// The most bytes that its frames may have, all together and with their headers: 2 bytes, or 9 for a frame of more
+        /// than 255.
+        limit: u32,
+    },
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
@@ -295,8 +304,9 @@ pub enum Disconnect {
     /// A request that carried no id was given up: its late reply must not answer the next one.
     #[error("a request was given up")]
     RequestAbandoned,
-    /// Too many peers were in their handshake at once, and this one was the oldest.
-    #[error("too many unfinished handshakes")]
+    /// Too many peers were in their handshake at once, and this one was the oldest; or over udp, an address had as many
+    /// peers as it may have.
+    #[error("too many peers")]
     Crowded,
     /// This side closed: `close`, `disconnect`, or the end of `linger`.
     #[error("closed by this side")]

@@ -142,10 +142,15 @@ pub enum Dropped {
     ReceiverFull,
     /// They are datagrams that no RADIO sends: cut short, or too long.
     Malformed,
-    /// Over udp: they did not arrive, or only after later ones.
+    /// Over udp: they did not arrive here, or so late that nobody waited for them any more. Each is told once, about a
+    /// second after it was missed: as this or as [`Late`](Self::Late).
     Lost,
-    /// Over udp: with the frames before them they did not fit into a datagram.
+    /// Over udp: they arrived here after later ones.
+    Late,
+    /// Over udp: with the envelope that a request or reply gets they did not fit into a datagram.
     TooLarge,
+    /// Over udp: the system would not send them. At the receiver they are [`Lost`](Self::Lost).
+    NotSent,
 }
 
 /// The events of one socket, from the moment it was made: a [`Stream`] that ends when the socket is closed.

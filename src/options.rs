@@ -26,6 +26,10 @@ const MAX_MESSAGE_BYTES: u64 = 256 << 20;
 /// holds a flood of empty frames to 2 MiB.
 const MAX_FRAMES: u32 = 64 * 1024;
 
+/// Over udp a peer takes no descriptor, but some kilobytes here, and of a hostile host no more than a port. So many cost
+/// less than the full queue of one.
+const MAX_UDP_PEERS: usize = 10_000;
+
 /// How a dialled connection is made anew after it failed.
 ///
 /// The waits double from `first` to `longest`, each with up to half of it taken off at random, so that a
@@ -192,6 +196,7 @@ pub(crate) struct SocketOptions {
     pub(crate) max_message_bytes: u64,
     pub(crate) max_frames: u32,
     pub(crate) max_handshakes: usize,
+    pub(crate) max_udp_peers: usize,
     pub(crate) link: LinkOptions,
     pub(crate) mandatory: bool,
     pub(crate) handover: bool,
@@ -249,6 +254,7 @@ impl Default for SocketOptions {
             max_message_bytes: MAX_MESSAGE_BYTES,
             max_frames: MAX_FRAMES,
             max_handshakes: 1024,
+            max_udp_peers: MAX_UDP_PEERS,
             link: LinkOptions::default(),
             mandatory: true,
             handover: false,

@@ -59,10 +59,10 @@ pub(crate) async fn accept(port: Arc<dyn Port>, mut listener: Box<dyn Listener>,
             return datagrams::receive(wire, port, endpoint).await;
         }
         // Its peers live on, as those of other listeners do.
-        let (hall, open) = links::Hall::new(wire, port, endpoint);
+        let (open, serve) = links::Hall::open(wire, port, endpoint);
         let guard = tasks.clone();
         tokio::spawn(async move {
-            hall.serve().await;
+            serve.await;
             drop(guard);
         });
         pending::<()>().await;

@@ -12,6 +12,7 @@ mod datagrams;
 pub(crate) mod dial;
 mod links;
 mod lookout;
+mod packets;
 mod scratch;
 mod stream;
 mod sweep;

@@ -51,19 +51,24 @@
 //!         udp://eth0;239.1.2.3:port                        on an interface: its name, *, or an IPv4 address of it
 //! ```
 //!
-//! Every socket type, best effort: a message is one datagram, and a lost one is not sent again. It has at most 65 000
-//! bytes, all frames together (RADIO: 8191); a larger one is an [error](crate::SendError::TooLarge) of `send`. A socket
-//! that has used such an endpoint sends nothing larger from then on, to other peers neither. Above some 1400 bytes the
-//! network cuts datagrams in pieces, and the loss of one is the loss of all.
+//! Every socket type, best effort: a message is one datagram, and a lost one is not sent again. It has at most 65 400
+//! bytes, all frames together with their headers, 2 bytes each or 9 above 255 (RADIO: 8191 without); a larger one is an
+//! [error](crate::SendError::TooLarge) of `send`. A socket that has used such an endpoint sends nothing larger from then
+//! on, to other peers neither. Above some 1400 bytes the network cuts datagrams in pieces, and the loss of one is the loss
+//! of all. What fits and the system will not send is dropped and reported, as
+//! [`Dropped::NotSent`](crate::Dropped::NotSent).
 //!
 //! Nothing is encrypted, and nobody is who he says: use it where you would use plain tcp.
 //!
 //! **Links.** All types but RADIO and DISH make a link with each peer, in a protocol of our own, so both sides must be
 //! zockets. It has a handshake, with which a listener keeps nothing for addresses that are not proven and sends them no
-//! more than they sent; heartbeats, which alone find a peer that vanished; events, marks and reconnection as over tcp.
-//! Order holds, and nothing comes twice: what is overtaken on its way is dropped. Every gap is counted and reported as
-//! [`Dropped::Lost`](crate::Dropped::Lost), at the latest with the next heartbeat. Subscriptions are repeated until they
-//! are acknowledged. After `unbind` the address is free when the last peer has left.
+//! more than they sent; heartbeats, which alone find a peer that vanished, and so are never quite off: 60 s apart then;
+//! events, marks and reconnection as over tcp. Order holds, and nothing comes twice: what is overtaken on its way is
+//! dropped. A message that did not come in its place is counted once, as [`Dropped::Late`](crate::Dropped::Late) if it
+//! came after later ones, or else as [`Dropped::Lost`](crate::Dropped::Lost). That is told about a second after; of the
+//! last messages, after the next heartbeat, which tells their number. Subscriptions are repeated until they are
+//! acknowledged. After `unbind` the address is free when the last peer has left. An address has
+//! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) at most, since no descriptors bound them.
 //!
 //! Many datagrams share a system call, sent and received; on Linux those of one length to one address go through the
 //! kernel as one packet (`UDP_SEGMENT`, `UDP_GRO`), which makes small messages cheap when there are many. What is on the

@@ -124,5 +124,6 @@
 //! [`max_handshakes`](crate::SocketBuilder::max_handshakes) and
 //! [`handshake_timeout`](crate::SocketBuilder::handshake_timeout) bound what strangers may hold;
 //! [`max_message_bytes`](crate::SocketBuilder::max_message_bytes) and
-//! [`max_frames`](crate::SocketBuilder::max_frames) bound one message. After a restart of a server with thousands
+//! [`max_frames`](crate::SocketBuilder::max_frames) bound one message, and over udp
+//! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) how many peers share an address. After a restart of a server with thousands
 //! of clients, their jitter spreads them, and a `backlog` of 1024 holds those who come at once.

@@ -119,6 +119,13 @@ impl<P: Pattern> SocketBuilder<P> {
         self
     }
 
+    /// How many peers one bound address may have at once over udp, where none of them takes a descriptor; who comes
+    /// after that is told to come again later. Default 10 000, of some kilobytes each.
+    pub const fn max_udp_peers(mut self, peers: usize) -> Self {
+        self.options.max_udp_peers = peers;
+        self
+    }
+
     /// All options of the transport at once; the methods below set one each.
     pub fn link(mut self, link: LinkOptions) -> Self {
         self.options.link = link;

@@ -11,6 +11,7 @@ use tokio::time;
 use zocket_transport::{Endpoint, EndpointError, Medium, Purpose, Transport};
 
 use super::core::Core;
+use super::largest::Largest;
 use super::outlets::{Outlet, Waiting};
 use super::{Composition, inproc};
 use crate::driver::{Port, accept, dial};
@@ -61,7 +62,7 @@ impl<P: Composition> Core<P> {
             inproc::welcome(&port, &self.context, waiting, &at);
             return Ok(at);
         };
-        self.check_medium(&*transport, &at, Purpose::Bind)?;
+        let largest = Self::check_medium(&*transport, &at, Purpose::Bind)?;
         let handle = self.handle().map_err(failed)?;
         // The descriptor must belong to the runtime that will poll it, whoever calls us.
         let binding = transport.bind(&at, &self.options.link);
@@ -71,6 +72,7 @@ impl<P: Composition> Core<P> {
             Err(gone) => return Err(failed(io::Error::other(gone))),
         };
         let endpoint = listener.endpoint().clone();
+        self.limit(largest);
         let accepting = accept::accept(self.port(), listener, guard.clone());
         let task = handle.spawn(async move {
             accepting.await;
@@ -124,11 +126,12 @@ impl<P: Composition> Core<P> {
             inproc::seek(&self.port(), &self.context, pipe, &to);
             return Ok(());
         };
-        self.check_medium(&*transport, &to, Purpose::Connect)?;
+        let largest = Self::check_medium(&*transport, &to, Purpose::Connect)?;
         let failed = |error: io::Error| ConnectError::GaveUp { endpoint: to.clone(), reason: error.into() };
         let handle = self.handle().map_err(failed)?;
         let pipe = self.attach_wire(&to, true).ok_or(ConnectError::Closed)?;
         self.name(pipe, name)?;
+        self.limit(largest);
         self.endpoints.add_dialled(to.clone(), pipe);
         let guard = TaskGuard::new(&self.tasks, self.context.tasks());
         let dialling = dial::dial(self.port(), pipe, to, transport);
@@ -151,29 +154,32 @@ impl<P: Composition> Core<P> {
         named
     }
 
-    /// Says whether this kind uses what an endpoint's transport carries, in this direction; and then remembers what
-    /// that asks of its messages.
+    /// From now on nothing larger is sent.
+    fn limit(&self, largest: Largest) {
+        let mut out = self.lock_out();
+        out.largest = out.largest.and(largest);
+    }
+
+    /// Says whether this kind uses what an endpoint's transport carries, in this direction, and what that asks of its
+    /// messages.
     fn check_medium(
-        &self,
         transport: &dyn Transport,
         endpoint: &Endpoint,
         purpose: Purpose,
-    ) -> Result<(), EndpointError> {
+    ) -> Result<Largest, EndpointError> {
         let medium = transport.medium(endpoint);
         if medium == Medium::Stream {
-            return Ok(());
+            return Ok(Largest::ANY);
         }
         let largest = match (P::KIND, purpose) {
-            (SocketKind::Dish, Purpose::Bind) => Ok(usize::MAX),
-            (SocketKind::Radio, Purpose::Connect) => Ok(radio::MAX_BYTES),
+            (SocketKind::Dish, Purpose::Bind) => Ok(Largest::ANY),
+            (SocketKind::Radio, Purpose::Connect) => Ok(Largest::payload(radio::MAX_BYTES)),
             (SocketKind::Radio, Purpose::Bind) => Err("over datagrams a RADIO connects"),
             (SocketKind::Dish, Purpose::Connect) => Err("over datagrams a DISH binds"),
-            _ if medium == Medium::Datagrams => Ok(datagram::MAX_BYTES),
+            _ if medium == Medium::Datagrams => Ok(Largest::frames(datagram::MAX_BYTES)),
             _ => Err("only RADIO and DISH use multicast groups"),
         };
-        self.lock_out().largest =
-            largest.map_err(|reason| EndpointError::address(endpoint, endpoint.address(), reason))?;
-        Ok(())
+        largest.map_err(|reason| EndpointError::address(endpoint, endpoint.address(), reason))
     }
 
     /// Whether this is a second connection to an endpoint, which these kinds do not make (libzmq): it would

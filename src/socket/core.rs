@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::Composition;
 use super::endpoints::Endpoints;
+use super::largest::Largest;
 use super::locked::{Effects, Locked, Owing};
 use super::outlets::{OutPipe, View};
 use crate::context::Context;
@@ -48,8 +49,7 @@ pub(super) struct Out<O> {
     /// Connections in their handshake, to be told when the socket closes.
     pub(super) closers: WaitSet,
     pub(super) closing: Closing,
-    /// The most bytes a message may have, all frames together.
-    pub(super) largest: usize,
+    pub(super) largest: Largest,
     /// Messages that were queued when their pipe ended with the socket.
     pub(super) unsent: usize,
     budget: Budget,
@@ -137,7 +137,7 @@ impl<P: Composition> Core<P> {
                 linked: WaitSet::default(),
                 closers: WaitSet::default(),
                 closing: Closing::Open,
-                largest: usize::MAX,
+                largest: Largest::ANY,
                 unsent: 0,
                 budget: Budget::new(),
                 effects: Effects::default(),
@@ -205,7 +205,7 @@ impl<P: Composition> Core<P> {
         if out.closing != Closing::Open {
             return Err(Refusal::Closed);
         }
-        out.check_size(message.byte_len())?;
+        out.check_size(message)?;
         let (pattern, mut view) = out.split(&self.options);
         let mut routed = route(pattern, message, &mut view);
         if routed == Routed::Blocked {
@@ -232,7 +232,7 @@ impl<P: Composition> Core<P> {
             return false;
         }
         let bytes = message.byte_len();
-        if out.check_size(bytes).is_err() {
+        if out.check_size(message).is_err() {
             return false;
         }
         let (pattern, mut view) = out.split(&self.options);
@@ -263,7 +263,7 @@ impl<P: Composition> Core<P> {
             return Poll::Pending;
         }
         let bytes = message.byte_len();
-        if let Err(refusal) = out.check_size(bytes) {
+        if let Err(refusal) = out.check_size(message) {
             return Poll::Ready(Err(refusal));
         }
         let (pattern, mut view) = out.split(&self.options);
@@ -395,13 +395,10 @@ impl<O: Outbound> Out<O> {
         self.budget.renew(self.pipes.len());
     }
 
-    /// Whether a message of so many bytes can be sent to all it may be for.
+    /// Whether a message can be sent to all it may be for.
     #[inline]
-    fn check_size(&self, bytes: usize) -> Result<(), Refusal> {
-        if bytes <= self.largest {
-            return Ok(());
-        }
-        Err(Refusal::TooLarge { limit: u32::try_from(self.largest).unwrap_or(u32::MAX) })
+    fn check_size(&self, message: &Outgoing<'_>) -> Result<(), Refusal> {
+        if self.largest.is_any() { Ok(()) } else { self.largest.check(message) }
     }
 
     /// The pattern, and the pipes as it sees them.

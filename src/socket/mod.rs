@@ -7,6 +7,7 @@ mod core;
 mod endpoints;
 mod inproc;
 pub(crate) mod kinds;
+mod largest;
 mod locked;
 mod outlets;
 mod pipes;
@@ -185,7 +186,7 @@ impl<P: Pattern> Socket<P> {
     }
 
     /// Stops accepting at an endpoint, named as [`bind`](Self::bind) returned it. Peers that were accepted stay.
-    /// When the future resolves, the address is free.
+    /// When the future resolves, the address is free; over udp, whose peers share it, when the last of them has left.
     ///
     /// # Errors
     ///

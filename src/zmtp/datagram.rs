@@ -1,46 +1,48 @@
 //! The link over datagrams, sans-IO: best effort for messages, reliable for what is said about them.
 //!
 //! Every packet is `kind(1) link id(8) body`, all numbers big-endian. Whoever calls chooses the id, at random; it keeps
-//! out those who cannot see the packets. [`hello`] is how a link begins. Then messages go out as `DATA sequence(8)
+//! out those who cannot see the packets. [`hello`] is how a link begins. Then messages go out as `DATA number(8)
 //! frames`, one a packet. Packets that come late, or again, are dropped, so a peer's order holds and nothing is delivered
-//! twice; gaps in the numbers are counted, at the latest when a PING, PONG or BYE tells the last number. Commands go out
-//! in `COMMANDS number(4) frames`, some at a time, again and again until an ACK names the next number.
+//! twice; PING, PONG and BYE tell the last number, and [`ledger`] counts what did not come. Commands are one run of
+//! bytes, sent in pieces as `COMMANDS place(8) bytes`, again and again until an ACK names the next place ([`commands`]).
 //!
 //! Invariant: whatever arrives, nothing here panics, and what is kept does not grow with it.
 
+mod commands;
 pub(crate) mod hello;
+pub(crate) mod ledger;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, BytesMut};
 
-use super::command::{Command, MAX_PREFIX, Received};
+use self::ledger::{Arrival, Ledger, Missed};
+use super::command::Command;
 use super::error::ProtocolError;
 use super::frame::Header;
-use super::heartbeat::Heartbeat;
-use super::{Config, PeerInfo, Version};
-use crate::message::{Frame, Group};
+use super::heartbeat::{Heartbeat, HeartbeatConfig};
+use super::{Config, PeerInfo};
 
 /// The largest datagram of UDP over IPv4.
 const MAX_PACKET: usize = 65_507;
 
-/// The most bytes that the frames of a message may have together: what is left has room for their headers, 9 bytes each
-/// at most, and for the envelope of a request.
-pub(crate) const MAX_BYTES: usize = 65_000;
-
-/// So many bytes of commands go into a packet, unless one alone has more: they pass every network whole.
-const COMMANDS_SIZE: usize = 1_200;
-
-/// Waits for an acknowledgement, doubling.
-const RESEND_FIRST: Duration = Duration::from_millis(100);
-const RESEND_LONGEST: Duration = Duration::from_secs(2);
-
-/// The size of [`Kind::Bye`] and its like: a kind, an id and a number.
+/// The size of [`Kind::Data`] without its frames, and of [`Kind::Bye`] and its like: a kind, an id and a number.
 const SHORT: usize = 17;
+
+/// The most bytes that the frames of a message may have together with their headers. What is left is for the header of
+/// the packet, and for the envelope that a request or its reply gets: some ten hops of 7 bytes.
+pub(crate) const MAX_BYTES: usize = 65_400;
+
+/// How often a peer is asked, and how long it may be silent then, unless the socket's heartbeat says: without, a peer
+/// that is gone would be kept for ever, for nothing else tells over datagrams.
+const IDLE: Duration = Duration::from_secs(60);
+const SILENT: Duration = Duration::from_secs(120);
+
+/// And at the most, for the same reason.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -111,14 +113,12 @@ pub(crate) enum Heard<'a> {
 pub(crate) struct Link {
     config: Arc<Config>,
     id: u64,
-    /// The number of the last message sent, and of the last that arrived.
+    /// The number of the last message sent.
     sent: u64,
-    arrived: u64,
-    /// Numbers passed over, and not yet told to anybody.
-    missed: u64,
-    outgoing: Unacknowledged,
-    /// The number of the command that comes next from the peer.
-    expected: u32,
+    /// Those that arrived.
+    arrived: Ledger,
+    outgoing: commands::Outgoing,
+    incoming: commands::Incoming,
     heartbeat: Heartbeat,
     owes_accept: bool,
     owes_ack: bool,
@@ -126,30 +126,18 @@ pub(crate) struct Link {
     owes_pong: bool,
 }
 
-/// Commands that the peer has not acknowledged, as frames.
-#[derive(Debug)]
-struct Unacknowledged {
-    commands: VecDeque<BytesMut>,
-    /// The number of the first of them.
-    first: u32,
-    /// When they are sent again; none while nothing is under way.
-    due: Option<Instant>,
-    pause: Duration,
-}
-
 impl Link {
     /// An end of a link that has just begun.
     fn new(config: &Arc<Config>, id: u64, peer: &PeerInfo, now: Instant) -> Self {
         let mut heartbeat = Heartbeat::default();
-        heartbeat.start(&config.heartbeat, peer, now);
+        heartbeat.start(&watched(&config.heartbeat), peer, now);
         Self {
             config: Arc::clone(config),
             id,
             sent: 0,
-            arrived: 0,
-            missed: 0,
-            outgoing: Unacknowledged { commands: VecDeque::new(), first: 0, due: None, pause: RESEND_FIRST },
-            expected: 0,
+            arrived: Ledger::after(0),
+            outgoing: commands::Outgoing::default(),
+            incoming: commands::Incoming::default(),
             heartbeat,
             owes_accept: false,
             owes_ack: false,
@@ -158,41 +146,44 @@ impl Link {
         }
     }
 
-    /// Writes the packet of a message, which is given as its frames. False: it fits into none.
-    pub(crate) fn put_message(&mut self, out: &mut BytesMut, frames: &[u8]) -> bool {
-        if frames.len() > MAX_PACKET.saturating_sub(SHORT) {
-            return false;
+    /// Writes the packet of a message, whose frames are written by `put`. Returns their size; zero, and nothing is
+    /// written, if there are none. An error is the size of those that fit into no packet.
+    pub(crate) fn put_message(
+        &mut self,
+        out: &mut BytesMut,
+        put: impl FnOnce(&mut BytesMut),
+    ) -> Result<usize, usize> {
+        let start = out.len();
+        Kind::Data.put(out, self.id);
+        out.put_u64(self.sent.saturating_add(1));
+        put(out);
+        let size = out.len().saturating_sub(start).saturating_sub(SHORT);
+        let fits = size <= MAX_PACKET.saturating_sub(SHORT);
+        if size == 0 || !fits {
+            out.truncate(start);
+            return if fits { Ok(0) } else { Err(size) };
         }
         self.sent = self.sent.saturating_add(1);
-        Kind::Data.put(out, self.id);
-        out.put_u64(self.sent);
-        out.put_slice(frames);
-        true
+        Ok(size)
     }
 
-    /// Sends a command until it is acknowledged. One that fits into no packet, a prefix of nearly 64 KiB, is dropped:
-    /// nothing that is sent here could match it.
+    /// Sends a command until it is acknowledged.
     pub(crate) fn send_command(&mut self, command: &Command) {
-        let mut frame = BytesMut::new();
-        command.put(&mut frame, Version::V3_1);
-        if frame.len() <= MAX_BYTES {
-            self.outgoing.commands.push_back(frame);
-        }
+        self.outgoing.push(command);
     }
 
     /// Writes the last packet.
     pub(crate) fn put_bye(&self, out: &mut BytesMut) {
-        self.put_number(out, Kind::Bye);
+        self.put_number(out, Kind::Bye, self.sent);
     }
 
-    fn put_number(&self, out: &mut BytesMut, kind: Kind) {
+    fn put_number(&self, out: &mut BytesMut, kind: Kind, number: u64) {
         kind.put(out, self.id);
-        out.put_u64(self.sent);
+        out.put_u64(number);
     }
 
-    /// Whether the link has this id.
-    pub(crate) const fn is(&self, id: u64) -> bool {
-        self.id == id
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
     }
 
     /// The peer called once more, so it does not know that it was accepted.
@@ -200,38 +191,32 @@ impl Link {
         self.owes_accept = true;
     }
 
-    /// Messages that were lost on the way, or overtaken there and dropped here, since this was asked last.
-    pub(crate) const fn take_missed(&mut self) -> u64 {
-        std::mem::replace(&mut self.missed, 0)
-    }
-
     /// Takes a packet. What is no packet of this link, or of nobody, is nothing.
-    pub(crate) fn handle<'a>(&mut self, packet: &'a [u8]) -> Result<Heard<'a>, ProtocolError> {
+    pub(crate) fn handle<'a>(&mut self, packet: &'a [u8], now: Instant) -> Result<Heard<'a>, ProtocolError> {
         let Some((kind, id, mut body)) = split(packet) else { return Ok(Heard::Nothing) };
         if id != self.id {
             return Ok(Heard::Nothing);
         }
         self.heartbeat.alive();
+        let Some(number) = body.try_get_u64().ok() else { return Ok(Heard::Nothing) };
         match kind {
-            Kind::Data => {
-                let Ok(sequence) = body.try_get_u64() else { return Ok(Heard::Nothing) };
-                if sequence <= self.arrived {
-                    return Ok(Heard::Nothing);
+            Kind::Data => match self.arrived.arrived(number, now) {
+                Arrival::Next => {
+                    check_message(&self.config, body)?;
+                    return Ok(Heard::Message(body));
                 }
-                self.passed(sequence.saturating_sub(1));
-                self.arrived = sequence;
-                check_message(&self.config, body)?;
-                return Ok(Heard::Message(body));
+                Arrival::Old => {}
+                Arrival::Absurd => return Err(ProtocolError::MalformedCommand { name: "DATA".into() }),
+            },
+            Kind::Commands => {
+                self.owes_ack = true;
+                return Ok(Heard::Commands(self.incoming.take(number, body)?));
             }
-            Kind::Commands => return Ok(Heard::Commands(self.commands(body)?)),
-            Kind::Ack => {
-                if let Ok(next) = body.try_get_u32() {
-                    self.outgoing.acknowledged(next);
-                }
-            }
+            Kind::Ack => self.outgoing.acknowledged(number, now),
             Kind::Ping | Kind::Pong | Kind::Bye => {
-                let Ok(last) = body.try_get_u64() else { return Ok(Heard::Nothing) };
-                self.passed(last);
+                if !self.arrived.told(number, now) {
+                    return Err(ProtocolError::MalformedCommand { name: "PING".into() });
+                }
                 self.owes_pong |= kind == Kind::Ping;
                 if kind == Kind::Bye {
                     return Ok(Heard::Bye);
@@ -242,28 +227,9 @@ impl Link {
         Ok(Heard::Nothing)
     }
 
-    /// No message up to this number comes any more that would be delivered.
-    const fn passed(&mut self, last: u64) {
-        let gap = last.saturating_sub(self.arrived);
-        self.missed = self.missed.saturating_add(gap);
-        self.arrived = self.arrived.saturating_add(gap);
-    }
-
-    /// Those commands of a packet that have not been heard yet.
-    fn commands(&mut self, mut body: &[u8]) -> Result<Vec<Command>, ProtocolError> {
-        let mut commands = Vec::new();
-        let Ok(mut number) = body.try_get_u32() else { return Ok(commands) };
-        self.owes_ack = true;
-        while let Some(header) = Header::decode(body).filter(|header| header.command) {
-            let Some((frame, rest)) = body.split_at_checked(header.total()) else { break };
-            if number == self.expected {
-                self.expected = self.expected.wrapping_add(1);
-                commands.extend(command(frame.get(header.head..).unwrap_or_default())?);
-            }
-            number = number.wrapping_add(1);
-            body = rest;
-        }
-        Ok(commands)
+    /// Whether there is a packet to write.
+    pub(crate) fn is_owing(&self) -> bool {
+        self.owes_accept || self.owes_ack || self.owes_pong || self.owes_ping || self.outgoing.is_owed()
     }
 
     /// Writes the next packet that is owed. False: there is none.
@@ -271,63 +237,47 @@ impl Link {
         if std::mem::take(&mut self.owes_accept) {
             hello::put_accept(out, self.id, &self.config);
         } else if std::mem::take(&mut self.owes_ack) {
-            Kind::Ack.put(out, self.id);
-            out.put_u32(self.expected);
+            self.put_number(out, Kind::Ack, self.incoming.heard());
         } else if std::mem::take(&mut self.owes_pong) {
-            self.put_number(out, Kind::Pong);
+            self.put_number(out, Kind::Pong, self.sent);
         } else if std::mem::take(&mut self.owes_ping) {
-            self.put_number(out, Kind::Ping);
+            self.put_number(out, Kind::Ping, self.sent);
+        } else if self.outgoing.is_owed() {
+            Kind::Commands.put(out, self.id);
+            self.outgoing.put_piece(out, now);
         } else {
-            return self.outgoing.poll_packet(out, self.id, now);
+            return false;
         }
         true
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.heartbeat.poll_timeout().into_iter().chain(self.outgoing.due).min()
+        let times =
+            [self.heartbeat.poll_timeout(), self.outgoing.poll_timeout(), self.arrived.poll_timeout()];
+        times.into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+    /// Returns the messages that have not come since that was last told.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<Missed, ProtocolError> {
         self.outgoing.handle_timeout(now);
         self.owes_ping |= self.heartbeat.handle_timeout(now)?;
-        Ok(())
+        Ok(self.arrived.handle_timeout(now))
+    }
+
+    /// At the end: the messages that have not come and have not been told.
+    pub(crate) fn finish(&mut self) -> Missed {
+        self.arrived.finish()
     }
 }
 
-impl Unacknowledged {
-    /// The peer waits for the command of this number.
-    fn acknowledged(&mut self, next: u32) {
-        let count = usize::try_from(next.wrapping_sub(self.first)).unwrap_or(usize::MAX);
-        if count == 0 || count > self.commands.len() {
-            return;
-        }
-        self.commands.drain(..count);
-        self.first = next;
-        // What is left goes out at once.
-        (self.due, self.pause) = (None, RESEND_FIRST);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        if self.due.is_some_and(|due| due <= now) {
-            self.due = None;
-            self.pause = self.pause.saturating_mul(2).min(RESEND_LONGEST);
-        }
-    }
-
-    fn poll_packet(&mut self, out: &mut BytesMut, id: u64, now: Instant) -> bool {
-        if self.due.is_some() || self.commands.is_empty() {
-            return false;
-        }
-        Kind::Commands.put(out, id);
-        out.put_u32(self.first);
-        for (index, command) in self.commands.iter().enumerate() {
-            if index > 0 && out.len().saturating_add(command.len()) > COMMANDS_SIZE {
-                break;
-            }
-            out.put_slice(command);
-        }
-        self.due = now.checked_add(self.pause);
-        true
+/// How a peer is watched.
+fn watched(config: &HeartbeatConfig) -> HeartbeatConfig {
+    let interval = config.interval.filter(|interval| !interval.is_zero());
+    let timeout = if config.timeout.is_zero() { SILENT } else { config.timeout };
+    HeartbeatConfig {
+        interval: Some(interval.unwrap_or(IDLE).min(LONGEST)),
+        timeout: timeout.min(LONGEST),
+        ..config.clone()
     }
 }
 
@@ -354,19 +304,4 @@ fn check_message(config: &Config, frames: &[u8]) -> Result<(), ProtocolError> {
         }
         () => Ok(()),
     }
-}
-
-/// A command that the socket hears of.
-fn command(body: &[u8]) -> Result<Option<Command>, ProtocolError> {
-    let copied = |prefix: &[u8]| match prefix.len() {
-        len if len > MAX_PREFIX => Err(ProtocolError::PrefixTooLong { limit: MAX_PREFIX, len }),
-        _ => Ok(Frame::copy_from_slice(prefix)),
-    };
-    Ok(match Received::parse(body)? {
-        Received::Subscribe(prefix) => Some(Command::Subscribe(copied(prefix)?)),
-        Received::Cancel(prefix) => Some(Command::Cancel(copied(prefix)?)),
-        Received::Join(group) => Some(Command::Join(Group::new(group)?)),
-        Received::Leave(group) => Some(Command::Leave(Group::new(group)?)),
-        Received::Ping { .. } | Received::Other => None,
-    })
 }

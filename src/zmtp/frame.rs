@@ -30,6 +30,11 @@ pub(crate) fn put_header(out: &mut impl BufMut, len: usize, more: bool, command:
     }
 }
 
+/// The size of the header of a body of `len` bytes.
+pub(crate) const fn header_len(len: usize) -> usize {
+    if len <= 0xFF { MIN_HEADER } else { MAX_HEADER }
+}
+
 /// What the start of a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {

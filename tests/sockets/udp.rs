@@ -1,22 +1,19 @@
 //! `udp://`: RADIO and DISH, to one address and to groups, with libzmq's bytes; links for all others; what is lost, and
 //! who is told.
 
+mod hostile;
+mod links;
+mod sharing;
+
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
-
 use tokio::net::UdpSocket;
 use zocket::{
-    BindError, ConnectError, Dealer, Disconnect, Dish, Dropped, Endpoint, Event, Heartbeat, HighWater,
-    Message, Monitor, Pair, Pattern, Pub, Pull, Push, Radio, Receives, Reconnect, Rep, Req, Router,
-    SendError, Sends, Socket, Sub, TryRecvError, TrySendError, XSub,
+    BindError, ConnectError, Dish, Dropped, Endpoint, Event, HighWater, Message, Monitor, Pattern, Pub, Push,
+    Radio, SendError, Socket, TryRecvError, TrySendError, XSub,
 };
 
-use crate::stage::{
-    DEADLINE, Order, Scheme, Staged, disconnected, event, meet, meet_tcp, ready, soon, until,
-};
-
-const MS: Duration = Duration::from_millis(1);
+use crate::stage::{Staged, event, meet_tcp, soon, until};
 
 /// A plain socket on loopback, and its address as an endpoint.
 async fn plain() -> (UdpSocket, Endpoint) {
@@ -294,217 +291,4 @@ async fn what_an_endpoint_is_not_for_is_told_before_anything_is_done() {
     refused(&Push::staged(), GROUP, true, true).await;
     refused(&Pub::staged(), GROUP, true, true).await;
     refused(&XSub::staged(), GROUP, true, true).await;
-}
-
-// ── Links ───────────────────────────────────────────────────────────────────────────────────────
-
-const ORDERS: [Order; 2] = [Order::BindFirst, Order::ConnectFirst];
-
-fn messages() -> [Message; 4] {
-    ["one frame".into(), ["two", "frames"].into(), "".into(), vec![7; 60_000].into()]
-}
-
-async fn one_way<A: Sends, B: Receives>(from: &Socket<A>, to: &Socket<B>) {
-    for message in messages() {
-        soon(from.send(message.clone())).await.unwrap();
-        assert_eq!(soon(to.recv()).await.unwrap(), message);
-    }
-}
-
-#[tokio::test]
-async fn every_socket_type_talks_over_udp_whoever_binds_and_whoever_is_first() {
-    for way in ORDERS.map(|order| (Scheme::Udp, order)) {
-        let (push, pull) = (Push::staged(), Pull::staged());
-        let _place = meet(&pull, &push, way).await;
-        one_way(&push, &pull).await;
-        let (push, pull) = (Push::staged(), Pull::staged());
-        let _place = meet(&push, &pull, way).await;
-        one_way(&push, &pull).await;
-
-        let (one, other) = (Pair::staged(), Pair::staged());
-        let _place = meet(&one, &other, way).await;
-        one_way(&one, &other).await;
-        one_way(&other, &one).await;
-
-        let (dealer, router) = (Dealer::staged(), Router::staged());
-        let _place = meet(&router, &dealer, way).await;
-        soon(dealer.send("question")).await.unwrap();
-        let mut question = soon(router.recv()).await.unwrap();
-        question.push_back("answer");
-        soon(router.send(question)).await.unwrap();
-        assert_eq!(soon(dealer.recv()).await.unwrap(), ["question", "answer"]);
-
-        let (req, rep) = (Req::staged(), Rep::staged());
-        let _place = meet(&rep, &req, way).await;
-        let (answer, request) = tokio::join!(soon(req.request("question")), async {
-            let request = soon(rep.recv()).await.unwrap();
-            soon(request.reply("answer")).await
-        });
-        assert_eq!((answer.unwrap(), request), ("answer".into(), Ok(())));
-    }
-}
-
-#[tokio::test]
-async fn subscriptions_go_over_udp_and_only_what_matches_comes() {
-    for way in ORDERS.map(|order| (Scheme::Udp, order)) {
-        let (publisher, sub) = (Pub::staged(), Sub::staged());
-        sub.subscribe("before").unwrap();
-        let _place = meet(&publisher, &sub, way).await;
-        sub.subscribe("after").unwrap();
-        until(|| publisher.topics() == 2).await;
-        for topic in ["none", "before it", "nor this", "after it"] {
-            soon(publisher.send(topic)).await.unwrap();
-        }
-        assert_eq!(soon(sub.recv()).await.unwrap(), "before it");
-        assert_eq!(soon(sub.recv()).await.unwrap(), "after it");
-        sub.unsubscribe("before").unwrap();
-        until(|| publisher.topics() == 1).await;
-    }
-}
-
-#[tokio::test]
-async fn one_address_serves_many_peers_and_each_may_leave() {
-    let router = Router::staged();
-    let mut events = router.monitor();
-    let endpoint = soon(router.bind("udp://127.0.0.1:0")).await.unwrap();
-    let dealers: Vec<_> = (0..20).map(|n| Dealer::set_up().routing_id(format!("{n}")).build()).collect();
-    for dealer in &dealers {
-        dealer.connect(&endpoint).unwrap();
-        soon(dealer.connected(&endpoint)).await.unwrap();
-        ready(&mut events).await;
-    }
-    for n in (0..20).rev() {
-        soon(router.send([n.to_string(), format!("to {n}")])).await.unwrap();
-    }
-    for (n, dealer) in dealers.iter().enumerate() {
-        assert_eq!(soon(dealer.recv()).await.unwrap(), *format!("to {n}"));
-        soon(dealer.close()).await;
-        assert!(matches!(disconnected(&mut events).await, Disconnect::PeerClosed));
-    }
-    assert!(router.peers().is_empty());
-    soon(router.unbind(&endpoint)).await.unwrap();
-    soon(router.close()).await;
-}
-
-#[tokio::test]
-async fn an_address_that_is_unbound_takes_nobody_and_keeps_whom_it_has() {
-    let (pull, push, late) = (Pull::staged(), Push::staged(), Push::staged());
-    let place = meet(&pull, &push, (Scheme::Udp, Order::BindFirst)).await;
-    soon(pull.unbind(&place.endpoint)).await.unwrap();
-    late.connect(&place.endpoint).unwrap();
-    soon(push.send("still here")).await.unwrap();
-    assert_eq!(soon(pull.recv()).await.unwrap(), "still here");
-    soon(push.close()).await;
-    // With its last peer the address is free, and whoever is called there next hears of the late one.
-    until(|| pull.peers().is_empty()).await;
-    let other = Pull::staged();
-    soon(async { while other.bind(&place.endpoint).await.is_err() {} }).await;
-    soon(late.connected(&place.endpoint)).await.unwrap();
-    assert!(pull.peers().is_empty());
-}
-
-#[tokio::test]
-async fn a_peer_that_comes_back_is_found_again() {
-    let push = Push::set_up().reconnect(Reconnect::within(MS, MS)).build();
-    let first = Pull::staged();
-    let place = meet(&first, &push, (Scheme::Udp, Order::BindFirst)).await;
-    let mut events = push.monitor();
-    soon(first.close()).await;
-    assert!(matches!(disconnected(&mut events).await, Disconnect::PeerClosed));
-    let second = Pull::staged();
-    soon(push.send("waits")).await.unwrap();
-    soon(second.bind(&place.endpoint)).await.unwrap();
-    assert_eq!(soon(second.recv()).await.unwrap(), "waits");
-}
-
-#[tokio::test]
-async fn a_peer_of_the_wrong_type_is_refused_and_both_know_why() {
-    let (push, publisher) = (Push::staged(), Pub::staged());
-    let (mut ours, mut theirs) = (push.monitor(), publisher.monitor());
-    let endpoint = soon(publisher.bind("udp://127.0.0.1:0")).await.unwrap();
-    push.connect(&endpoint).unwrap();
-    let failed = |event| if let Event::HandshakeFailed { reason, .. } = event { Some(reason) } else { None };
-    assert!(event(&mut theirs, failed).await.is_refusal());
-    let retrying = |event| if let Event::Retrying { reason, .. } = event { Some(reason) } else { None };
-    assert!(event(&mut ours, retrying).await.is_refusal());
-}
-
-#[tokio::test]
-async fn a_message_that_fits_into_no_datagram_comes_back() {
-    let push = Push::staged();
-    push.connect("udp://127.0.0.1:1").unwrap();
-    let message = Message::from([vec![7; 65_000], vec![7; 1]]);
-    let error = soon(push.send(message.clone())).await.unwrap_err();
-    assert_eq!(error, SendError::TooLarge { message: Box::new(message), limit: 65_000 });
-}
-
-/// Carries datagrams between a place and whoever sends here, and loses, doubles and holds back some.
-async fn bad_network(to: Endpoint, seed: u64) -> Endpoint {
-    let here = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let there = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    there.connect(to.address()).await.unwrap();
-    let endpoint = format!("udp://{}", here.local_addr().unwrap()).parse().unwrap();
-    tokio::spawn(async move {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let (mut caller, mut held): (_, Option<(bool, Vec<u8>)>) = (None, None);
-        let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
-        loop {
-            let (forth, packet) = tokio::select! {
-                Ok((length, from)) = here.recv_from(&mut up) => {
-                    caller = Some(from);
-                    (true, up[..length].to_vec())
-                }
-                Ok(length) = there.recv(&mut down) => (false, down[..length].to_vec()),
-                else => return,
-            };
-            let chance = random.u8(..10);
-            let mut packets = vec![(forth, packet)];
-            match chance {
-                0 => packets.clear(),
-                1 => packets.push(packets[0].clone()),
-                2 if held.is_none() => held = packets.pop(),
-                _ => packets.extend(held.take()),
-            }
-            for (forth, packet) in packets {
-                match caller {
-                    _ if forth => drop(there.send(&packet).await),
-                    Some(caller) => drop(here.send_to(&packet, caller).await),
-                    None => {}
-                }
-            }
-        }
-    });
-    endpoint
-}
-
-#[tokio::test]
-async fn over_a_bad_network_order_holds_and_what_is_missing_is_counted() {
-    const SENT: u64 = 500;
-    let heartbeat = Heartbeat::every(Duration::from_millis(50)).timeout(DEADLINE);
-    for seed in 0..3 {
-        let (push, pull) = (Push::set_up().heartbeat(heartbeat).build(), Pull::staged());
-        let mut events = pull.monitor();
-        let endpoint = soon(pull.bind("udp://127.0.0.1:0")).await.unwrap();
-        push.connect(bad_network(endpoint, seed).await).unwrap();
-        ready(&mut events).await;
-        for number in 1..=SENT {
-            soon(push.send(&number.to_be_bytes())).await.unwrap();
-        }
-        let (mut last, mut delivered, mut missed) = (0, 0, 0);
-        while delivered + missed < SENT {
-            tokio::select! {
-                message = soon(pull.recv()) => {
-                    let number = u64::from_be_bytes(message.unwrap().first()[..].try_into().unwrap());
-                    assert!(number > last, "{number} after {last}");
-                    (last, delivered) = (number, delivered + 1);
-                }
-                (messages, reason) = dropped(&mut events) => {
-                    assert_eq!(reason, Dropped::Lost);
-                    missed += messages;
-                }
-            }
-        }
-        assert_eq!(delivered + missed, SENT);
-        assert!(missed > 0, "the network is bad");
-    }
 }

@@ -71,7 +71,8 @@ impl Socket<Kind> {
     ///
     /// # Errors
     ///
-    /// The connection that carried the request broke, a later request took its place, or the socket is closed.
+    /// The connection that carried the request broke, a later request took its place, the request is too large for the
+    /// socket's datagrams, or the socket is closed.
     ///
     /// # Cancel safety
     ///
@@ -89,9 +90,8 @@ impl Socket<Kind> {
         .await
         .map_err(|(refusal, _)| match refusal {
             Refusal::Unroutable => RequestError::PeerLost,
-            Refusal::Closed | Refusal::Full | Refusal::NoPeer | Refusal::TooLarge { .. } => {
-                RequestError::Closed
-            }
+            Refusal::TooLarge { limit } => RequestError::TooLarge { limit },
+            Refusal::Closed | Refusal::Full | Refusal::NoPeer => RequestError::Closed,
         })?;
         let asked = asked.ok_or(RequestError::PeerLost)?;
         let mut open = Open { core, asked, has_reply: false };

@@ -2,9 +2,11 @@
 //!
 //! A HELLO carries the properties of a READY. Until its sender has shown that it gets our packets, it is answered with a
 //! cookie that is smaller than the question, and nothing is kept: the cookie is a keyed hash of the address, the link id
-//! and the time, good for ten to twenty seconds.
+//! and the time, good for ten to twenty seconds. For as long a link that has ended is remembered, or else a late copy of
+//! the HELLO that began it would begin it anew, and old messages would follow.
 
 use std::collections::hash_map::RandomState;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,15 +23,31 @@ use crate::zmtp::{Config, Version};
 /// What a HELLO starts with: the protocol and its version.
 const MAGIC: &[u8] = b"zmtp-u1";
 
+/// The largest HELLO and ACCEPT: some hundred bytes is what they have, and every network passes these whole.
+const MAX_HELLO: usize = 1_200;
+
 /// Every so many seconds cookies change.
 const EPOCH: u64 = 10;
+
+/// How long a cookie is good.
+const COOKIE_LIFE: Duration = Duration::from_secs(2 * EPOCH);
+
+/// So many ended links are remembered: fifty a second. With more, all cookies are made worthless, and callers who have
+/// one are given another.
+const REMEMBERED: usize = 1024;
 
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
 const AGAIN_LONGEST: Duration = Duration::from_secs(1);
 
 /// Reads what a peer says of itself.
 fn peer_info(properties: &[u8], config: &Config) -> Result<PeerInfo, ProtocolError> {
-    Ok(PeerInfo::new(Version::V3_1, null::NAME, Metadata::parse(properties, config.kind)?))
+    let info = PeerInfo::new(Version::V3_1, null::NAME, Metadata::parse(properties, config.kind)?);
+    if !info.is_zocket() {
+        return Err(ProtocolError::BadMetadata {
+            rule: "over udp, where only zockets talk, X-Zocket is one",
+        });
+    }
+    Ok(info)
 }
 
 pub(super) fn put_accept(out: &mut BytesMut, id: u64, config: &Config) {
@@ -94,7 +112,7 @@ impl Caller {
                 }
                 Ok(None)
             }
-            Kind::Accept => {
+            Kind::Accept if packet.len() <= MAX_HELLO => {
                 let info = peer_info(body, &self.config)?;
                 let link = Link::new(&self.config, self.id, &info, now);
                 Ok(Some(Answer::Accepted(Box::new((info, link)))))
@@ -118,12 +136,15 @@ impl Caller {
 
 // ── Answering ───────────────────────────────────────────────────────────────────────────────────
 
-/// The side that is called. Keeps a key, and nothing of those who call.
+/// The side that is called, by callers with addresses of this type. Keeps a key, and nothing of those who call.
 #[derive(Debug)]
-pub(crate) struct Doorkeeper {
+pub(crate) struct Doorkeeper<A> {
     config: Arc<Config>,
     keys: RandomState,
     since: Instant,
+    /// Links that have ended, and when.
+    ended: HashSet<(A, u64)>,
+    order: VecDeque<(Instant, A, u64)>,
 }
 
 /// Somebody who called, and has shown that it is where it says.
@@ -133,30 +154,53 @@ pub(crate) struct Call<'a> {
     properties: &'a [u8],
 }
 
-impl Doorkeeper {
+impl<A: Hash + Eq + Copy> Doorkeeper<A> {
     pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
-        Self { config, keys: RandomState::new(), since: now }
+        let (ended, order) = (HashSet::new(), VecDeque::new());
+        Self { config, keys: RandomState::new(), since: now, ended, order }
     }
 
-    /// Takes a packet. If it is the call of somebody unproven, the answer is written.
+    /// Takes a packet. If it is a call that needs no more than an answer, that is written.
     pub(crate) fn handle<'a>(
         &self,
         packet: &'a [u8],
-        from: impl Hash + Copy,
+        from: A,
         out: &mut BytesMut,
         now: Instant,
     ) -> Option<Call<'a>> {
         let (Kind::Hello, id, body) = split(packet)? else { return None };
-        let mut properties = body.strip_prefix(MAGIC)?;
+        let mut properties = body.strip_prefix(MAGIC).filter(|_| packet.len() <= MAX_HELLO)?;
         let shown = properties.try_get_u64().ok()?;
         let epoch = now.saturating_duration_since(self.since).as_secs().checked_div(EPOCH)?;
         let cookie = |epoch: u64| self.keys.hash_one((from, id, epoch));
-        if shown == cookie(epoch) || epoch.checked_sub(1).is_some_and(|before| shown == cookie(before)) {
-            return Some(Call { id, properties });
+        if shown != cookie(epoch) && epoch.checked_sub(1).is_none_or(|before| shown != cookie(before)) {
+            Kind::Cookie.put(out, id);
+            out.put_u64(cookie(epoch));
+            return None;
         }
-        Kind::Cookie.put(out, id);
-        out.put_u64(cookie(epoch));
-        None
+        let call = Call { id, properties };
+        if self.ended.contains(&(from, id)) {
+            put_refuse(out, &call, CloseReason::TryLater);
+            return None;
+        }
+        Some(call)
+    }
+
+    /// A link has ended: who calls for it does not get it again.
+    pub(crate) fn ended(&mut self, from: A, id: u64, now: Instant) {
+        while let Some(&(at, from, id)) = self.order.front()
+            && now.saturating_duration_since(at) > COOKIE_LIFE
+        {
+            self.order.pop_front();
+            self.ended.remove(&(from, id));
+        }
+        if self.order.len() >= REMEMBERED {
+            self.order.clear();
+            self.ended.clear();
+            self.keys = RandomState::new();
+        } else if self.ended.insert((from, id)) {
+            self.order.push_back((now, from, id));
+        }
     }
 
     /// What the caller says of itself, and the link that it may have.

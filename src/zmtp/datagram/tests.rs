@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::hello::{Answer, Caller, Doorkeeper};
 use super::*;
 use crate::message::Frame;
-use crate::zmtp::{HeartbeatConfig, SocketKind};
+use crate::zmtp::SocketKind;
 
 const HERE: u8 = 7;
 
@@ -110,58 +110,95 @@ fn meet(seed: u64, percent: u8) -> (Link, Link, [Wire; 2], Instant) {
     }
 }
 
+fn put(link: &mut Link, frames: &[u8]) -> BytesMut {
+    let mut packet = BytesMut::new();
+    assert_eq!(link.put_message(&mut packet, |out| out.put_slice(frames)), Ok(frames.len()));
+    packet
+}
+
 #[test]
-fn over_a_bad_network_nothing_is_delivered_twice_or_out_of_order_and_every_gap_is_counted() {
+fn over_a_bad_network_nothing_is_delivered_twice_or_out_of_order_and_all_is_counted() {
     for seed in 0..60 {
         let percent = u8::try_from(seed % 31).unwrap();
         let (mut sub, mut publisher, [mut up, mut down], mut now) = meet(seed, percent);
-        let topics: Vec<Frame> = (0..40).map(|n| Frame::from(format!("topic {n}"))).collect();
+        let topics: Vec<Frame> = (0..40).map(|n| Frame::from(format!("{n} ").repeat(n * 40))).collect();
         topics.iter().for_each(|topic| sub.send_command(&Command::Subscribe(topic.clone())));
         let (mut sent, mut last, mut delivered, mut missed) = (0_u64, 0, 0, 0);
         let mut subscribed = Vec::new();
         for round in 0..2_000 {
-            for link in [&mut sub, &mut publisher] {
-                link.handle_timeout(now).unwrap();
-            }
+            let told = sub.handle_timeout(now).unwrap();
+            missed += told.lost + told.late;
+            publisher.handle_timeout(now).unwrap();
             if round < 1_000 {
                 sent += 1;
-                let mut packet = BytesMut::new();
-                let body = sent.to_be_bytes();
-                assert!(publisher.put_message(&mut packet, &[&[0, 8][..], &body].concat()));
-                down.send(&packet);
+                down.send(&put(&mut publisher, &[&[0, 8][..], &sent.to_be_bytes()].concat()));
             }
             flush(&mut sub, &mut up, now);
             flush(&mut publisher, &mut down, now);
             // Now and then, so that packets meet on the way.
             if round % 5 == 0 {
                 for packet in down.take() {
-                    if let Heard::Message(frames) = sub.handle(&packet).unwrap() {
+                    if let Heard::Message(frames) = sub.handle(&packet, now).unwrap() {
                         let number = u64::from_be_bytes(frames[2..].try_into().unwrap());
                         assert!(number > last, "seed {seed}: {number} after {last}");
                         (last, delivered) = (number, delivered + 1);
                     }
-                    missed += sub.take_missed();
                 }
                 for packet in up.take() {
-                    if let Heard::Commands(commands) = publisher.handle(&packet).unwrap() {
+                    if let Heard::Commands(commands) = publisher.handle(&packet, now).unwrap() {
                         subscribed.extend(commands);
                     }
                 }
             }
             now += Duration::from_millis(20);
         }
+        let told = sub.finish();
+        assert_eq!((told.lost, told.late), (0, 0), "seed {seed}: it was told without the end");
         assert_eq!(delivered + missed, sent, "seed {seed}: what was not delivered was counted, once");
         assert!(percent > 0 || missed == 0, "seed {seed}");
         let expected: Vec<_> = topics.into_iter().map(Command::Subscribe).collect();
         assert_eq!(subscribed, expected, "seed {seed}: every command once, in order");
-        assert!(sub.outgoing.commands.is_empty(), "seed {seed}: and acknowledged");
+        assert!(!sub.is_owing() && sub.outgoing.poll_timeout().is_none(), "seed {seed}: and acknowledged");
+    }
+}
+
+#[test]
+fn the_longest_prefix_gets_through_in_pieces_and_a_longer_one_ends_the_link() {
+    use crate::zmtp::MAX_PREFIX;
+    for (len, is_taken) in [(MAX_PREFIX, true), (MAX_PREFIX + 1, false)] {
+        let (mut sub, mut publisher, [mut up, mut down], mut now) = meet(4, 10);
+        let longest = Command::Subscribe(vec![7; len].into());
+        sub.send_command(&longest);
+        sub.send_command(&Command::Cancel("after".into()));
+        let mut heard = Vec::new();
+        let mut failed = None;
+        for _ in 0..2_000 {
+            sub.handle_timeout(now).unwrap();
+            flush(&mut sub, &mut up, now);
+            for packet in up.take() {
+                assert!(packet.len() <= 1_300, "pieces pass every network");
+                match publisher.handle(&packet, now) {
+                    Ok(Heard::Commands(commands)) => heard.extend(commands),
+                    Ok(_) => {}
+                    Err(error) => failed = Some(error),
+                }
+            }
+            flush(&mut publisher, &mut down, now);
+            down.take().iter().for_each(|packet| drop(sub.handle(packet, now)));
+            now += Duration::from_millis(10);
+        }
+        if is_taken {
+            assert_eq!((heard, failed), (vec![longest, Command::Cancel("after".into())], None));
+        } else {
+            assert!(matches!(failed, Some(ProtocolError::PrefixTooLong { .. })), "{failed:?}");
+        }
     }
 }
 
 #[test]
 fn an_unproven_caller_costs_nothing_and_a_cookie_is_good_for_one_address_link_and_time() {
     let now = Instant::now();
-    let doorkeeper = Doorkeeper::new(config(SocketKind::Pub), now);
+    let doorkeeper: Doorkeeper<u8> = Doorkeeper::new(config(SocketKind::Pub), now);
     let mut caller = Caller::new(config(SocketKind::Sub), 5, now);
     let (mut question, mut answer, mut again) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
     assert!(caller.poll_packet(&mut question, now));
@@ -201,35 +238,142 @@ fn a_caller_of_the_wrong_kind_is_told_so() {
 }
 
 #[test]
+fn a_link_that_ended_is_not_begun_again_by_a_late_copy_of_its_call() {
+    let now = Instant::now();
+    let mut doorkeeper = Doorkeeper::new(config(SocketKind::Pub), now);
+    let prove = |doorkeeper: &Doorkeeper<u8>, id: u64, from: u8, now| {
+        let mut caller = Caller::new(config(SocketKind::Sub), id, now);
+        let (mut question, mut answer) = (BytesMut::new(), BytesMut::new());
+        caller.poll_packet(&mut question, now);
+        assert!(doorkeeper.handle(&question, from, &mut answer, now).is_none());
+        assert!(caller.handle(&answer, now).unwrap().is_none());
+        question.clear();
+        caller.poll_packet(&mut question, now);
+        question
+    };
+    let call = prove(&doorkeeper, 5, HERE, now);
+    let mut answer = BytesMut::new();
+    assert!(doorkeeper.handle(&call, HERE, &mut answer, now).is_some());
+    doorkeeper.ended(HERE, 5, now);
+    for seconds in 0..40 {
+        let later = now + Duration::from_secs(seconds);
+        answer.clear();
+        assert!(doorkeeper.handle(&call, HERE, &mut answer, later).is_none(), "after {seconds} s");
+        assert!(answer.len() < call.len());
+        // Others make it forget, once that does no harm.
+        doorkeeper.ended(HERE + 1, seconds, later);
+    }
+    let waiting = prove(&doorkeeper, 6, HERE, now + Duration::from_secs(40));
+    let later = now + Duration::from_secs(41);
+    assert!(doorkeeper.handle(&waiting, HERE, &mut answer, later).is_some());
+    (0..100_000).for_each(|id| doorkeeper.ended(HERE, id, later));
+    for id in 99_000..100_000 {
+        let call = prove(&doorkeeper, id, HERE + 2, later);
+        assert!(
+            doorkeeper.handle(&call, HERE + 2, &mut answer, later).is_some(),
+            "others are as welcome as ever"
+        );
+    }
+    assert!(
+        doorkeeper.handle(&waiting, HERE, &mut answer, later).is_none(),
+        "with a cookie of before: again"
+    );
+}
+
+#[test]
+fn only_zockets_with_little_to_say_are_let_in() {
+    let now = Instant::now();
+    let doorkeeper = Doorkeeper::new(config(SocketKind::Pub), now);
+    let property = |name: &str, value: &[u8]| {
+        let mut out = vec![u8::try_from(name.len()).unwrap()];
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&u32::try_from(value.len()).unwrap().to_be_bytes());
+        [out, value.to_vec()].concat()
+    };
+    let kind = property("Socket-Type", b"SUB");
+    let zocket = [kind.clone(), property("X-Zocket", b"1")].concat();
+    let large = [zocket.clone(), property("large", &[0; 1_200])].concat();
+    for (properties, is_heard, is_let_in) in
+        [(kind, true, false), (zocket, true, true), (large, false, false)]
+    {
+        let mut cookie = [0; 8];
+        let mut answer = BytesMut::new();
+        for _ in 0..2 {
+            let hello = [&[1][..], &[0; 8], b"zmtp-u1", &cookie, &properties].concat();
+            answer.clear();
+            if let Some(call) = doorkeeper.handle(&hello, HERE, &mut answer, now) {
+                assert_eq!(doorkeeper.admit(&call, now).is_ok(), is_let_in);
+                assert!(is_heard);
+                cookie = [1; 8];
+            } else if is_heard {
+                cookie.copy_from_slice(&answer[9..]);
+            } else {
+                assert!(answer.is_empty());
+            }
+        }
+        assert!(!is_heard || cookie == [1; 8], "it was heard");
+    }
+}
+
+#[test]
 fn silence_ends_a_link_and_the_last_number_rides_on_pings() {
     let (mut sub, mut publisher, _, now) = meet(1, 0);
-    let mut packet = BytesMut::new();
-    assert!(publisher.put_message(&mut packet, &[0, 0]));
-    packet.clear();
+    put(&mut publisher, &[0, 0]);
     let later = now + Duration::from_secs(2);
     publisher.handle_timeout(later).unwrap();
+    let mut packet = BytesMut::new();
     assert!(publisher.poll_packet(&mut packet, later));
-    assert_eq!(sub.handle(&packet), Ok(Heard::Nothing));
-    assert_eq!(sub.take_missed(), 1, "lost, with nothing behind it");
-    assert_eq!((sub.handle(&packet), sub.take_missed()), (Ok(Heard::Nothing), 0));
+    for _ in 0..2 {
+        assert_eq!(sub.handle(&packet, later), Ok(Heard::Nothing));
+    }
+    let told = sub.handle_timeout(later + Duration::from_secs(1)).unwrap();
+    assert_eq!((told.lost, told.late), (1, 0), "lost, with nothing behind it");
     let silent = publisher.handle_timeout(later + Duration::from_secs(30));
     assert!(matches!(silent, Err(ProtocolError::HeartbeatTimeout { .. })));
     packet.clear();
     publisher.put_bye(&mut packet);
-    assert_eq!(sub.handle(&packet), Ok(Heard::Bye));
+    assert_eq!(sub.handle(&packet, later), Ok(Heard::Bye));
+}
+
+#[test]
+fn a_silent_peer_is_given_up_whatever_the_heartbeat() {
+    for (interval, timeout) in [(None, 0), (Some(0), 0), (Some(u64::MAX), u64::MAX), (Some(1), 0)] {
+        let now = Instant::now();
+        let mut config = (*config(SocketKind::Pub)).clone();
+        config.heartbeat.interval = interval.map(Duration::from_secs);
+        config.heartbeat.timeout = Duration::from_secs(timeout);
+        let peer = PeerInfo::for_test(SocketKind::Sub, b"");
+        let mut link = Link::new(&Arc::new(config), 1, &peer, now);
+        let (mut now, start) = (now, now);
+        while link.handle_timeout(now).is_ok() {
+            now = link.poll_timeout().expect("there is always a next time");
+        }
+        assert!(now - start <= Duration::from_secs(2 * 3600), "{interval:?} {timeout}");
+    }
 }
 
 #[test]
 fn what_is_no_message_ends_the_link_and_what_does_not_fit_is_not_sent() {
-    for frames in [&b""[..], &[0], &[0, 2, 1], &[1, 0], &[0, 0, 0], &[4, 0], &[1, 0].repeat(101)] {
-        let (mut sub, mut publisher, _, _) = meet(3, 0);
-        let mut packet = BytesMut::new();
-        assert!(publisher.put_message(&mut packet, frames));
-        assert!(sub.handle(&packet).is_err(), "{frames:?}");
+    for frames in [&[0][..], &[0, 2, 1], &[1, 0], &[0, 0, 0], &[4, 0], &[1, 0].repeat(101)] {
+        let (mut sub, mut publisher, _, now) = meet(3, 0);
+        let packet = put(&mut publisher, frames);
+        assert!(sub.handle(&packet, now).is_err(), "{frames:?}");
     }
+    let (mut sub, mut publisher, _, now) = meet(3, 0);
+    let mut absurd = put(&mut publisher, &[0, 0]);
+    absurd[9..17].fill(255);
+    assert!(sub.handle(&absurd, now).is_err(), "and nothing was counted");
+    let told = sub.finish();
+    assert_eq!((told.lost, told.late), (0, 0));
     let (_, mut publisher, _, _) = meet(3, 0);
-    assert!(publisher.put_message(&mut BytesMut::new(), &vec![0; MAX_PACKET - SHORT]));
-    assert!(!publisher.put_message(&mut BytesMut::new(), &vec![0; MAX_PACKET - SHORT + 1]));
+    let mut packet = BytesMut::from("before");
+    for (size, expected) in [(MAX_PACKET - SHORT, true), (MAX_PACKET - SHORT + 1, false)] {
+        let put = publisher.put_message(&mut packet, |out| out.put_bytes(0, size));
+        assert_eq!(put, if expected { Ok(size) } else { Err(size) });
+        packet.truncate(6);
+    }
+    assert_eq!(publisher.put_message(&mut packet, |_| {}), Ok(0));
+    assert_eq!((&packet[..], publisher.sent), (&b"before"[..], 1), "only what was sent has a number");
 }
 
 #[test]
@@ -241,7 +385,7 @@ fn who_asks_for_a_link_that_is_gone_is_told_in_no_more_bytes() {
     assert!(sub.poll_packet(&mut ping, later));
     put_unknown(&mut answer, &ping);
     assert!(answer.len() <= ping.len());
-    assert_eq!(sub.handle(&answer), Ok(Heard::Bye));
+    assert_eq!(sub.handle(&answer, now), Ok(Heard::Bye));
     let mut bye = BytesMut::new();
     publisher.put_bye(&mut bye);
     let mut none = BytesMut::new();
@@ -274,8 +418,8 @@ fn no_bytes_panic_or_make_anything_grow() {
             packet[place] = random.u8(..);
         }
         for link in [&mut sub, &mut publisher] {
-            drop(link.handle(&packet));
-            assert!(link.outgoing.commands.is_empty());
+            drop(link.handle(&packet, now));
+            assert!(link.outgoing.poll_timeout().is_none());
         }
         let mut answer = BytesMut::new();
         assert!(doorkeeper.handle(&packet, HERE, &mut answer, now).is_none());
