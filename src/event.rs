@@ -140,7 +140,7 @@ pub enum Dropped {
     Linger,
     /// They arrived as datagrams while the receive queue was at its high-water mark.
     ReceiverFull,
-    /// They are datagrams that no RADIO sends: cut short, or too long.
+    /// They are datagrams that no RADIO sends, or at a multicast group no PUB: cut short, or too long.
     Malformed,
     /// Over udp: they did not arrive here, or so late that nobody waited for them any more. Each is told once, about a
     /// second after it was missed: as this or as [`Late`](Self::Late).

@@ -4,10 +4,12 @@
 //! cut, queues and the trie agree with the plainest model of themselves, and nothing takes more than it was given.
 
 mod chunks;
+mod datagram;
 mod protocol;
 mod trie;
 
 pub use chunks::chunk_ops;
+pub use datagram::datagram;
 pub use protocol::{command, endpoint, engine, frames, greeting, metadata};
 pub use trie::trie_ops;
 

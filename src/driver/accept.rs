@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time;
-use zocket_transport::{CloseReason, Closer, Endpoint, Incoming, Link, Listener};
+use zocket_transport::{CloseReason, Closer, Endpoint, Incoming, Link, Listener, Medium};
 
 use super::dial::report_end;
 use super::stream::Driven;
@@ -52,10 +52,15 @@ impl Retries {
 }
 
 /// Accepts until it is aborted. Connections that were accepted live on.
-pub(crate) async fn accept(port: Arc<dyn Port>, mut listener: Box<dyn Listener>, tasks: TaskGuard) {
+pub(crate) async fn accept(
+    port: Arc<dyn Port>,
+    mut listener: Box<dyn Listener>,
+    medium: Medium,
+    tasks: TaskGuard,
+) {
     let endpoint = listener.endpoint().clone();
     if let Some(wire) = listener.datagrams() {
-        if port.engine_config().kind == SocketKind::Dish {
+        if port.engine_config().kind == SocketKind::Dish || medium == Medium::Multicast {
             return datagrams::receive(wire, port, endpoint).await;
         }
         // Its peers live on, as those of other listeners do.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::time;
-use zocket_transport::{Endpoint, Link, Transport, Wire};
+use zocket_transport::{Endpoint, Link, Medium, Transport, Wire};
 
 use super::backoff::Backoff;
 use super::stream::Driven;
@@ -32,7 +32,8 @@ pub(crate) async fn dial(
             None => break,
             Some(Err(error)) => Disconnect::from(error),
             Some(Ok(link)) => {
-                let (reason, was_ready) = serve(&port, pipe, &endpoint, link).await;
+                let medium = transport.medium(&endpoint);
+                let (reason, was_ready) = serve(&port, pipe, &endpoint, link, medium).await;
                 if was_ready {
                     backoff.reset();
                 }
@@ -61,14 +62,21 @@ pub(crate) async fn dial(
 }
 
 /// Drives one link to its end. Returns why it ended, and whether its handshake had finished.
-async fn serve(port: &Arc<dyn Port>, pipe: PipeId, endpoint: &Endpoint, link: Link) -> (Disconnect, bool) {
+async fn serve(
+    port: &Arc<dyn Port>,
+    pipe: PipeId,
+    endpoint: &Endpoint,
+    link: Link,
+    medium: Medium,
+) -> (Disconnect, bool) {
     let ends = Ends { endpoint: endpoint.clone(), peer: link.peer.clone() };
     port.report(Event::Connected { endpoint: ends.endpoint.clone(), peer: ends.peer.clone() });
     let (reason, remains) = if let Wire::Datagrams(wire) = link.wire {
         let (port, ends) = (Arc::clone(port), ends.clone());
-        match port.engine_config().kind {
-            SocketKind::Radio => datagrams::transmit(wire, port, pipe, ends).await,
-            _ => links::call(wire, port, pipe, ends).await,
+        if port.engine_config().kind == SocketKind::Radio || medium == Medium::Multicast {
+            datagrams::transmit(wire, port, pipe, ends).await
+        } else {
+            links::call(wire, port, pipe, ends).await
         }
     } else {
         match Driven::new(link, Arc::clone(port), ends.clone(), Some(pipe)) {

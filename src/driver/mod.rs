@@ -7,6 +7,7 @@
 //! until the kernel is empty or the lane full, and leaves its waker wherever it stopped.
 
 pub(crate) mod accept;
+mod alarm;
 mod backoff;
 mod datagrams;
 pub(crate) mod dial;
@@ -107,6 +108,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
 
     /// As [`deliver`](Self::deliver), by copy.
     fn deliver_copy(&self, pipe: PipeId, run: &[u8], messages: usize) -> usize;
+
+    /// Whether anybody wants messages whose first frame is this, of those that nobody has filtered.
+    fn wants(&self, topic: &[u8]) -> bool;
 
     /// The peer subscribed or cancelled, joined or left.
     fn command(&self, pipe: PipeId, command: Command);

@@ -75,6 +75,7 @@
 //! | `IPV6` (off) | `ipv6` (**on**) |
 //! | `SNDBUF`, `RCVBUF` | `send_buffer`, `receive_buffer` |
 //! | `BACKLOG` (100) | `backlog` (1024) |
+//! | `MULTICAST_HOPS`, `MULTICAST_LOOP` (1, on) | `multicast_hops`, `multicast_loop` in [`LinkOptions`](crate::LinkOptions) (1, on) |
 //! | `CONNECT_TIMEOUT` (the system's) | `connect_timeout` (30 s) |
 //! | `TCP_KEEPALIVE*` (the system's) | `keep_alive`: [`KeepAlive`](crate::KeepAlive) (60 s, 15 s, 4) |
 //! | `TCP_MAXRT` | `user_timeout` |
@@ -83,7 +84,7 @@
 //! | `TYPE` | [`kind`](crate::Socket::kind) |
 //! | `BLOCKY`, `MAX_SOCKETS`, `THREAD_*`, `AFFINITY` | nothing of the kind |
 //! | `PLAIN_*`, `CURVE_*`, `ZAP_*`, `GSSAPI_*` | not yet: NULL only; over [quic](super::transports#quic) TLS |
-//! | `SOCKS_*`, `USE_FD`, `BINDTODEVICE`, `METADATA`, `INVERT_MATCHING`, filters, multicast | not here |
+//! | `SOCKS_*`, `USE_FD`, `BINDTODEVICE`, `METADATA`, `INVERT_MATCHING`, filters, pgm's rates | not here |
 //!
 //! # Behaviour
 //!

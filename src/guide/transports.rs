@@ -47,7 +47,7 @@
 //! ```text
 //! bind    udp://host:port                                  as for tcp
 //! connect udp://host:port                                  as for tcp, without a source
-//! both    udp://239.1.2.3:port      udp://[ff02::1]:port   a multicast group, for RADIO and DISH
+//! both    udp://239.1.2.3:port      udp://[ff02::1]:port   a multicast group: PUB and SUB, RADIO and DISH
 //!         udp://eth0;239.1.2.3:port                        on an interface: its name, *, or an IPv4 address of it
 //! ```
 //!
@@ -60,7 +60,7 @@
 //!
 //! Nothing is encrypted, and nobody is who he says: use it where you would use plain tcp.
 //!
-//! **Links.** All types but RADIO and DISH make a link with each peer, in a protocol of our own, so both sides must be
+//! **Links.** Outside of groups, all types but RADIO and DISH make a link with each peer, in a protocol of our own, so both sides must be
 //! zockets. It has a handshake, with which a listener keeps nothing for addresses that are not proven and sends them no
 //! more than they sent; heartbeats, which alone find a peer that vanished, and so are never quite off: 60 s apart then;
 //! events, marks and reconnection as over tcp. Order holds, and nothing comes twice: what is overtaken on its way is
@@ -80,11 +80,27 @@
 //! | ROUTER | the same; `mandatory` tells of peers that are not there, and not of messages that did not arrive |
 //! | REQ, REP | that a question or its answer arrives: `request` then waits until the link is lost. Put a time-out around it |
 //! | PUB, SUB, XPUB, XSUB | that a subscriber gets all it subscribed to |
+//! | PUB, SUB, XPUB, XSUB at a group | in addition, that who comes late, or is the 257th publisher, is heard from the start |
 //! | RADIO, DISH | in addition: order, and that nothing comes twice. Losses are not counted |
 //!
+//! **PUB and SUB at a group.** A PUB or XPUB connects to it and sends everything; a SUB or XSUB binds it, as any number of
+//! sockets of a machine may, and filters when it receives. Both are [`Ready`](crate::Event::Ready) when the socket is
+//! open: nobody answers, so subscriptions go nowhere, and neither does what an XSUB sends. Each publication is in order and
+//! never twice, and what is missing of it counts as over links, from the first datagram that is heard of it. A datagram,
+//! all numbers big-endian, is
+//!
+//! ```text
+//! "zmp1"(4) publication(8) number(8) frames
+//! ```
+//!
+//! The publication is a random number, new with every socket that is opened; numbers ascend from 1; the frames are those of
+//! ZMTP, all of one message. A datagram without frames tells the number of the last message: at the start, at every
+//! [`heartbeat`](crate::SocketBuilder::heartbeat), and at the end. A listener remembers 256 publications, and forgets only
+//! those that were silent for a minute; it counts as [`Dropped::Malformed`](crate::Dropped::Malformed) what is no such
+//! datagram.
+//!
 //! **RADIO and DISH** speak libzmq's own datagrams, which have no handshake and no numbers: a RADIO connects, a DISH
-//! binds, and both are [`Ready`](crate::Event::Ready) when the socket is open. Any number of sockets of a machine may bind
-//! the same group. [`LinkOptions`](crate::LinkOptions) say how far a group reaches
+//! binds, at one address or at a group. [`LinkOptions`](crate::LinkOptions) say how far a group reaches
 //! ([`multicast_hops`](crate::LinkOptions::multicast_hops)), and over which interface.
 //!
 //! **Full queues.** One descriptor serves all peers of an address, so a receiver at its mark cannot stop one of them: it

@@ -45,6 +45,8 @@ pub(crate) struct Distribute {
     asked: Subscriptions,
     /// The pipes with a link.
     peers: Table<()>,
+    /// Those of them whose peers never say what they want, and are sent everything.
+    silent: Vec<PipeId>,
     /// Kept for its memory.
     matches: Vec<PipeId>,
 }
@@ -92,6 +94,7 @@ impl Distribute {
         if self.peers.vacate(pipe).is_none() {
             return notices;
         }
+        self.silent.retain(|&silent| silent != pipe);
         let all = self.options.verbose == Verbose::All || self.options.manual;
         let mut tell = |topic: &[u8], last| {
             if last || all {
@@ -118,9 +121,12 @@ impl Distribute {
 impl Outbound for Distribute {
     const ANY_PIPE: bool = false;
 
-    fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome {
+    fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
-        if let Some(welcome) = &self.options.welcome {
+        if peer.is_silent() {
+            // A group, of which nobody has just arrived.
+            self.silent.push(pipe);
+        } else if let Some(welcome) = &self.options.welcome {
             outlets.copy(&[pipe], &Outgoing::Made(&mut welcome.clone()));
         }
         Welcome::Accept { name: None }
@@ -147,6 +153,7 @@ impl Outbound for Distribute {
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         self.matches.clear();
         self.subscriptions.matches(message.first(), &mut self.matches);
+        self.matches.extend(&self.silent);
         if self.options.no_drop && self.any_full(outlets) {
             return Routed::Blocked;
         }

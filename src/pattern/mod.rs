@@ -122,6 +122,11 @@ pub(crate) trait Outbound: Send + 'static {
         None
     }
 
+    /// Whether messages whose first frame is this are wanted, of a peer that does not know what is.
+    fn wants(&self, _topic: &[u8]) -> bool {
+        true
+    }
+
     /// Commands a new peer must hear first: the subscriptions, or groups, each once.
     fn greet(&self) -> Vec<Command> {
         Vec::new()

@@ -125,8 +125,13 @@ impl Outbound for Subscriber {
         self.attached.push(pipe);
     }
 
-    fn identify(&mut self, pipe: PipeId, _peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
-        self.live.add(pipe);
+    fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
+        if peer.is_silent() {
+            // Whoever speaks there does not listen.
+            self.attached.retain(|&other| other != pipe);
+        } else {
+            self.live.add(pipe);
+        }
         Welcome::Accept { name: None }
     }
 
@@ -138,6 +143,10 @@ impl Outbound for Subscriber {
     fn detach(&mut self, pipe: PipeId) -> Vec<Message> {
         self.attached.retain(|&other| other != pipe);
         self.lost(pipe)
+    }
+
+    fn wants(&self, topic: &[u8]) -> bool {
+        self.topics.trie.any(topic)
     }
 
     fn greet(&self) -> Vec<Command> {
@@ -305,6 +314,17 @@ mod tests {
         bench.route(["\u{1}a", "b"]);
         assert_eq!(bench.outlets.sent(), [(0, "up"), (1, "up"), (0, ""), (1, ""), (0, "b"), (1, "b")]);
         assert_eq!(bench.told(), []);
+    }
+
+    #[test]
+    fn a_silent_peer_is_told_nothing_and_what_it_says_is_asked_about() {
+        let mut bench = Bench::new(Repeats::Subscribes);
+        bench.subscriber.identify(pipe(1), &PeerInfo::silent(SocketKind::Pub), &mut bench.outlets);
+        bench.subscribe("a");
+        bench.route("up");
+        assert_eq!(bench.told(), [(0, subscribe("a"))]);
+        assert_eq!(bench.outlets.sent(), [(0, "up")]);
+        assert!(bench.subscriber.wants(b"ab") && !bench.subscriber.wants(b"b"));
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl<P: Composition> Core<P> {
             return Ok(at);
         };
         let largest = Self::check_medium(&*transport, &at, Purpose::Bind)?;
+        let medium = transport.medium(&at);
         let handle = self.handle().map_err(failed)?;
         // The descriptor must belong to the runtime that will poll it, whoever calls us.
         let binding = transport.bind(&at, &self.options.link);
@@ -73,7 +74,7 @@ impl<P: Composition> Core<P> {
         };
         let endpoint = listener.endpoint().clone();
         self.limit(largest);
-        let accepting = accept::accept(self.port(), listener, guard.clone());
+        let accepting = accept::accept(self.port(), listener, medium, guard.clone());
         let task = handle.spawn(async move {
             accepting.await;
             // Last, also when aborted: who waits for the tasks finds the address free.
@@ -171,13 +172,23 @@ impl<P: Composition> Core<P> {
         if medium == Medium::Stream {
             return Ok(Largest::ANY);
         }
+        let framed = Ok(Largest::frames(datagram::MAX_BYTES));
         let largest = match (P::KIND, purpose) {
             (SocketKind::Dish, Purpose::Bind) => Ok(Largest::ANY),
             (SocketKind::Radio, Purpose::Connect) => Ok(Largest::payload(radio::MAX_BYTES)),
             (SocketKind::Radio, Purpose::Bind) => Err("over datagrams a RADIO connects"),
             (SocketKind::Dish, Purpose::Connect) => Err("over datagrams a DISH binds"),
-            _ if medium == Medium::Datagrams => Ok(Largest::frames(datagram::MAX_BYTES)),
-            _ => Err("only RADIO and DISH use multicast groups"),
+            _ if medium == Medium::Datagrams => framed,
+            (SocketKind::Pub | SocketKind::XPub, Purpose::Connect) => framed,
+            // What an XSUB sends does not go there.
+            (SocketKind::Sub | SocketKind::XSub, Purpose::Bind) => Ok(Largest::ANY),
+            (SocketKind::Pub | SocketKind::XPub, Purpose::Bind) => {
+                Err("a publisher connects to a multicast group")
+            }
+            (SocketKind::Sub | SocketKind::XSub, Purpose::Connect) => {
+                Err("a subscriber binds a multicast group")
+            }
+            _ => Err("only publishers and subscribers, RADIO and DISH use multicast groups"),
         };
         largest.map_err(|reason| EndpointError::address(endpoint, endpoint.address(), reason))
     }

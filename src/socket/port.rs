@@ -158,6 +158,10 @@ impl<P: Composition> Port for Core<P> {
         self.deliver_with(pipe, |lane| lane.append_copy(run, messages))
     }
 
+    fn wants(&self, topic: &[u8]) -> bool {
+        self.with_outbound(|pattern| pattern.wants(topic))
+    }
+
     fn command(&self, pipe: PipeId, command: Command) {
         let mut out = self.lock_out();
         let frees = matches!(command, Command::Cancel(_) | Command::Leave(_));

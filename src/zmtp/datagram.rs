@@ -11,6 +11,7 @@
 mod commands;
 pub(crate) mod hello;
 pub(crate) mod ledger;
+pub(crate) mod publication;
 #[cfg(test)]
 mod tests;
 
@@ -146,25 +147,19 @@ impl Link {
         }
     }
 
-    /// Writes the packet of a message, whose frames are written by `put`. Returns their size; zero, and nothing is
+    /// Writes the packet of a message, whose frames are written by `frames`. Returns their size; zero, and nothing is
     /// written, if there are none. An error is the size of those that fit into no packet.
     pub(crate) fn put_message(
         &mut self,
         out: &mut BytesMut,
-        put: impl FnOnce(&mut BytesMut),
+        frames: impl FnOnce(&mut BytesMut),
     ) -> Result<usize, usize> {
-        let start = out.len();
-        Kind::Data.put(out, self.id);
-        out.put_u64(self.sent.saturating_add(1));
-        put(out);
-        let size = out.len().saturating_sub(start).saturating_sub(SHORT);
-        let fits = size <= MAX_PACKET.saturating_sub(SHORT);
-        if size == 0 || !fits {
-            out.truncate(start);
-            return if fits { Ok(0) } else { Err(size) };
+        let number = self.sent.saturating_add(1);
+        let put = put_frames(out, |out| self.put_number(out, Kind::Data, number), frames);
+        if put.is_ok_and(|size| size > 0) {
+            self.sent = number;
         }
-        self.sent = self.sent.saturating_add(1);
-        Ok(size)
+        put
     }
 
     /// Sends a command until it is acknowledged.
@@ -268,6 +263,24 @@ impl Link {
     pub(crate) fn finish(&mut self) -> Missed {
         self.arrived.finish()
     }
+}
+
+/// Writes a packet with a message, or nothing; see [`Link::put_message`].
+fn put_frames(
+    out: &mut BytesMut,
+    head: impl FnOnce(&mut BytesMut),
+    frames: impl FnOnce(&mut BytesMut),
+) -> Result<usize, usize> {
+    let start = out.len();
+    head(out);
+    let head = out.len();
+    frames(out);
+    let size = out.len().saturating_sub(head);
+    let fits = out.len().saturating_sub(start) <= MAX_PACKET;
+    if size == 0 || !fits {
+        out.truncate(start);
+    }
+    if fits { Ok(size) } else { Err(size) }
 }
 
 /// How a peer is watched.

@@ -78,6 +78,12 @@ impl Header {
     }
 }
 
+/// The body of the first frame, as far as it is there.
+pub(crate) fn first_body(frames: &[u8]) -> &[u8] {
+    let body = Header::decode(frames).and_then(|header| frames.get(header.head..header.total()));
+    body.unwrap_or_default()
+}
+
 /// Where the message that starts at `from` ends, if all of it is in `bytes`. Asked again and again from the last
 /// answer, it tells how many messages of a partly written batch the kernel has wholly taken.
 pub(crate) fn next_message(bytes: &[u8], from: usize) -> Option<usize> {

@@ -3,14 +3,16 @@
 
 mod hostile;
 mod links;
+mod multicast;
 mod sharing;
 
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::net::UdpSocket;
 use zocket::{
-    BindError, ConnectError, Dish, Dropped, Endpoint, Event, HighWater, Message, Monitor, Pattern, Pub, Push,
-    Radio, SendError, Socket, TryRecvError, TrySendError, XSub,
+    BindError, ConnectError, Dealer, Dish, Dropped, Endpoint, Event, HighWater, Message, Monitor, Pair,
+    Pattern, Pub, Pull, Push, Radio, Rep, Req, Router, SendError, Socket, Sub, TryRecvError, TrySendError,
+    XPub, XSub,
 };
 
 use crate::stage::{Staged, event, meet_tcp, soon, until};
@@ -288,7 +290,15 @@ async fn what_an_endpoint_is_not_for_is_told_before_anything_is_done() {
         refused(&Radio::staged(), endpoint, true, false).await;
         refused(&Dish::staged(), endpoint, false, true).await;
     }
+    refused(&Pub::staged(), GROUP, true, false).await;
+    refused(&XPub::staged(), GROUP, true, false).await;
+    refused(&Sub::staged(), GROUP, false, true).await;
+    refused(&XSub::staged(), GROUP, false, true).await;
     refused(&Push::staged(), GROUP, true, true).await;
-    refused(&Pub::staged(), GROUP, true, true).await;
-    refused(&XSub::staged(), GROUP, true, true).await;
+    refused(&Pull::staged(), GROUP, true, true).await;
+    refused(&Req::staged(), GROUP, true, true).await;
+    refused(&Rep::staged(), GROUP, true, true).await;
+    refused(&Dealer::staged(), GROUP, true, true).await;
+    refused(&Router::staged(), GROUP, true, true).await;
+    refused(&Pair::staged(), GROUP, true, true).await;
 }

@@ -66,6 +66,18 @@ fn a_message_goes_to_those_who_subscribed_and_once_to_each() {
 }
 
 #[test]
+fn a_silent_peer_is_sent_everything_and_nobody_is_told_of_it() {
+    let options = Options { notices: true, welcome: Some("welcome".into()), ..Options::default() };
+    let mut bench = Bench::new(options, 0, 9);
+    bench.outlets.open(pipe(0), 9);
+    bench.publisher.identify(pipe(0), &PeerInfo::silent(SocketKind::Sub), &mut bench.outlets);
+    assert_eq!((bench.publish("a"), bench.publisher.topics()), (Routed::Sent, 0));
+    assert_eq!(bench.publisher.lost(pipe(0)), Vec::<Message>::new());
+    assert_eq!(bench.publish("never"), Routed::Sent);
+    assert_eq!(bench.outlets.sent(), [(0, "a")]);
+}
+
+#[test]
 fn only_the_first_frame_is_matched() {
     let mut bench = Bench::new(Options::default(), 1, 9);
     bench.subscribe(0, "b");

@@ -27,6 +27,13 @@ pub(crate) struct Missed {
     pub(crate) late: u64,
 }
 
+impl Missed {
+    pub(super) const fn add(&mut self, more: Self) {
+        self.lost = self.lost.saturating_add(more.lost);
+        self.late = self.late.saturating_add(more.late);
+    }
+}
+
 /// What a number means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
