@@ -36,6 +36,17 @@ pub(crate) enum Transport {
     Ipc,
     /// Both sides in one process and, where the library has none of its own threads, in one runtime.
     Inproc,
+    /// Datagrams, of which some may be lost.
+    Udp,
+    /// Encrypted; the one side has a new key, which the other one knows.
+    Quic,
+}
+
+impl Transport {
+    /// Whether libzmq has it for all sockets, and so most others do.
+    pub(crate) fn is_common(self) -> bool {
+        matches!(self, Self::Tcp | Self::Ipc | Self::Inproc)
+    }
 }
 
 /// How the two sides of a cell share the machine's cores.
@@ -60,14 +71,18 @@ pub(crate) struct Cell {
 }
 
 const SIZES: [usize; 8] = [16, 64, 256, 1024, 4096, 32_768, 262_144, 1_048_576];
+const QUIC_SIZES: [usize; 6] = [64, 1024, 4096, 32_768, 262_144, 1_048_576];
+const UDP_SIZES: [usize; 2] = [64, 1200];
 
 /// What `--quick` measures: each pattern once, and what its users look at first.
-const QUICK: [&str; 14] = [
+const QUICK: [&str; 16] = [
     "push_pull/tcp/64",
     "push_pull/tcp/1024",
     "push_pull/tcp/32768",
     "push_pull/ipc/64",
     "push_pull/inproc/64",
+    "push_pull/quic/1024",
+    "push_pull/udp/64",
     "shared/tcp/262144",
     "req_rep/tcp/1/pinned",
     "req_rep/ipc/1/pinned",
@@ -83,12 +98,14 @@ impl Cell {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         use Cores::{Busy, Free, Pinned};
         use Pattern::{Connect, Crowd, FanOut, Idle, Prefixes, PushPull, ReqRep, Router, Shared};
-        use Transport::{Inproc, Ipc, Tcp};
+        use Transport::{Inproc, Ipc, Quic, Tcp, Udp};
         let cell = |pattern, transport, size, peers, cores| Self { pattern, transport, size, peers, cores };
         let mut cells = Vec::new();
         for transport in [Tcp, Ipc, Inproc] {
             cells.extend(SIZES.map(|size| cell(PushPull, transport, size, 1, Free)));
         }
+        cells.extend(QUIC_SIZES.map(|size| cell(PushPull, Quic, size, 1, Free)));
+        cells.extend(UDP_SIZES.map(|size| cell(PushPull, Udp, size, 1, Free)));
         for transport in [Tcp, Ipc] {
             let large = SIZES.into_iter().filter(|&size| size >= 32_768);
             cells.extend(large.map(|size| cell(Shared, transport, size, 1, Free)));
@@ -113,6 +130,11 @@ impl Cell {
     /// Whether it is one of the cells of a quick run.
     pub(crate) fn is_quick(self) -> bool {
         QUICK.contains(&self.to_string().as_str())
+    }
+
+    /// Whether messages may be lost, so that the receiver's clock says when it is enough.
+    pub(crate) fn is_lossy(self) -> bool {
+        self.transport == Transport::Udp
     }
 
     /// How many sockets send to the receiver that counts.
@@ -146,6 +168,8 @@ impl fmt::Display for Cell {
             Transport::Tcp => "tcp",
             Transport::Ipc => "ipc",
             Transport::Inproc => "inproc",
+            Transport::Udp => "udp",
+            Transport::Quic => "quic",
         };
         write!(f, "{}/{transport}/", self.pattern.name())?;
         match self.pattern {
@@ -186,7 +210,13 @@ mod tests {
 
     #[test]
     fn names_say_bytes_peers_and_cores_where_they_matter() {
-        for name in ["push_pull/inproc/64", "shared/ipc/262144", "req_rep/inproc/1", "req_rep/tcp/1/busy"] {
+        for name in [
+            "push_pull/inproc/64",
+            "shared/ipc/262144",
+            "req_rep/inproc/1",
+            "req_rep/tcp/1/busy",
+            "push_pull/quic/1024",
+        ] {
             assert_eq!(name.parse::<Cell>().unwrap().to_string(), name);
         }
         let cell = "fan_out/tcp/1024x64".parse::<Cell>().unwrap();

@@ -21,7 +21,8 @@
 //! Throughput is counted at the receiver, after a warm-up. Every message is a fresh copy of its payload (but for
 //! `shared`) and has a number that the receiver checks; the last one says how many there were. A lost message,
 //! a time-out or a debug build ends the program with an error, and without a ratio; a rival that fails is left
-//! out of its cell, and said to have failed.
+//! out of its cell, and said to have failed. Over udp, where messages may be lost, those count that
+//! arrive within the receiver's time; how many did not is in the table.
 
 mod cell;
 mod job;

@@ -56,7 +56,8 @@ fn shown(pattern: Pattern, series: &Series) -> String {
         ),
         _ => format!("{}, {:.3} µs CPU", per_second(of(Metric::Rate)), of(Metric::Cpu)),
     };
-    format!("{figures} {}", series.variant)
+    let lost = median(Metric::Lost).map_or_else(String::new, |lost| format!(", {:.1} % lost", 100.0 * lost));
+    format!("{figures}{lost} {}", series.variant)
 }
 
 fn per_second(rate: f64) -> String {

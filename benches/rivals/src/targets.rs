@@ -87,6 +87,15 @@ impl Target {
         add("prefixes/tcp/100000", Rate, Libzmq, AtLeast(2.0));
         add("idle/tcp/100", IdleCpuMs, Absolute, AtMost(10.0));
         all.extend(Self::streams());
+        for size in [1024, 4096, 32_768, 262_144, 1_048_576] {
+            all.push(Self::new(format!("push_pull/quic/{size}"), Rate, Bare, AtLeast(0.85)));
+        }
+        for size in [64, 1024, 4096, 32_768] {
+            all.push(Self::new(format!("push_pull/quic/{size}"), Rate, Rival, AtLeast(1.0)));
+        }
+        for size in [64, 1200] {
+            all.push(Self::new(format!("push_pull/udp/{size}"), Rate, Bare, AtLeast(0.8)));
+        }
         for size in [64, 1024, 4096] {
             for peers in [1, 8, 64] {
                 let cell = format!("fan_out/tcp/{size}x{peers}");

@@ -3,10 +3,12 @@
 //! Sending sides *draw* their messages here, receiving sides hand each one in, and both end with a [`Report`].
 //! Every message says who sent it and the how-manieth it is, so that a lost, doubled or reordered one is found
 //! where it happens. The sender's clock says when a run is warm and when it is over; it tells the other side by
-//! a mark in the message at that point, so that both sides measure the same messages.
+//! a mark in the message at that point, so that both sides measure the same messages. Where messages may be lost the
+//! receiver's clock says so, and it tells the sender.
 
 mod clients;
 mod gathering;
+mod lossy;
 mod report;
 mod rotation;
 mod stamp;
@@ -90,6 +92,18 @@ impl Clock {
         self.next = Some(now + self.pace.run);
         self.cpu = cpu_time();
         Mark::Start
+    }
+
+    /// As [`look`](Self::look), where the receiver says when it is over.
+    #[cold]
+    fn look_on(&mut self, is_over: bool) -> Mark {
+        self.is_over = is_over;
+        let now = Instant::now();
+        if !self.is_warm && now >= *self.next.get_or_insert(now + self.pace.warm_up) {
+            self.is_warm = true;
+            self.cpu = cpu_time();
+        }
+        Mark::Look
     }
 }
 

@@ -29,10 +29,12 @@ pub(crate) enum Metric {
     Mib,
     /// CPU time of both processes while nothing happens.
     IdleCpuMs,
+    /// The part of what was sent that did not arrive.
+    Lost,
 }
 
 impl Metric {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Rate,
         Self::P50,
         Self::P99,
@@ -43,6 +45,7 @@ impl Metric {
         Self::Seconds,
         Self::Mib,
         Self::IdleCpuMs,
+        Self::Lost,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -57,6 +60,7 @@ impl Metric {
             Self::Seconds => "add_seconds",
             Self::Mib => "mib",
             Self::IdleCpuMs => "idle_cpu_ms",
+            Self::Lost => "lost_share",
         }
     }
 

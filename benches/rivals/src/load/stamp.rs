@@ -14,9 +14,11 @@ pub(super) enum Mark {
     Start = 2,
     /// The sender's last message.
     End = 3,
+    /// For a receiver whose clock it is: it should look at it.
+    Look = 4,
 }
 
-const MARKS: [Mark; 4] = [Mark::Plain, Mark::Probe, Mark::Start, Mark::End];
+const MARKS: [Mark; 5] = [Mark::Plain, Mark::Probe, Mark::Start, Mark::End, Mark::Look];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {

@@ -24,6 +24,8 @@ pub(crate) struct Load {
     /// The clock is read once in so many messages, less one.
     mask: u64,
     clock: Clock,
+    /// Where messages may be lost: what the receiver tells.
+    told: Option<Job>,
 }
 
 impl Load {
@@ -34,7 +36,8 @@ impl Load {
         let ahead = (AHEAD_BYTES / size).clamp(1, AHEAD).next_power_of_two();
         let messages = vec![7; size * ahead];
         let clock = Clock::new(job.pace);
-        let mut load = Self { messages, size, ahead: ahead as u64, sent: 0, mask: stride - 1, clock };
+        let told = job.cell.is_lossy().then(|| job.clone());
+        let mut load = Self { messages, size, ahead: ahead as u64, sent: 0, mask: stride - 1, clock, told };
         (0..load.ahead).for_each(|number| load.stamp(number, Mark::Plain));
         load
     }
@@ -68,7 +71,10 @@ impl Load {
         // In the place of the one before, which is no longer needed.
         self.stamp(number + self.ahead - 1, Mark::Plain);
         if number & self.mask == 0 {
-            let mark = self.clock.look();
+            let mark = match &self.told {
+                Some(told) => self.clock.look_on(told.is_told()),
+                None => self.clock.look(),
+            };
             self.stamp(number, mark);
         }
         let place = self.place(number);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::lossy::Gaps;
 use super::stamp::{Mark, STAMP, Stamp};
 use super::{Pace, Report, Start};
 use crate::Outcome;
@@ -23,6 +24,8 @@ pub(crate) struct Tally {
     /// Whether the run has no clock: it ends when a number of messages is there.
     is_burst: bool,
     audience: Option<Arc<Audience>>,
+    /// Where messages may be lost.
+    gaps: Option<Gaps>,
 }
 
 impl Tally {
@@ -37,6 +40,7 @@ impl Tally {
             pace: job.pace,
             is_burst: cell.pattern == Pattern::Connect,
             audience: None,
+            gaps: cell.is_lossy().then(|| Gaps::new(job)),
         }
     }
 
@@ -76,6 +80,11 @@ impl Tally {
 
     #[cold]
     fn take_marked(&mut self, stamp: Stamp) -> Outcome<Option<Report>> {
+        if let Some(gaps) = &mut self.gaps {
+            let seen = &mut self.seen[0];
+            gaps.pass(seen, stamp.number)?;
+            return Ok((stamp.mark == Mark::Look).then(|| gaps.look(*seen)).flatten());
+        }
         let Stamp { number, sender, mark } = stamp;
         if mark == Mark::Probe {
             if let Some(audience) = self.audience.take() {
@@ -91,7 +100,7 @@ impl Tally {
         match mark {
             Mark::Start => self.start = Some((Start::now(), self.total())),
             Mark::End => self.ended += 1,
-            Mark::Plain | Mark::Probe => {}
+            Mark::Plain | Mark::Probe | Mark::Look => {}
         }
         if self.ended < self.seen.len() { Ok(None) } else { self.report().map(Some) }
     }

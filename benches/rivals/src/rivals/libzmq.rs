@@ -30,6 +30,7 @@ const BACKLOG: i32 = 4096;
 
 fn variants(cell: Cell) -> &'static [&'static str] {
     match cell.pattern {
+        _ if !cell.transport.is_common() => &[],
         Pattern::PushPull | Pattern::Shared | Pattern::FanOut => &["default", LARGE_MARKS],
         // Nothing queues there, or its default marks are what is measured.
         _ => &["default"],

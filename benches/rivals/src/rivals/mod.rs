@@ -3,6 +3,7 @@
 //! To add a rival: a feature, a file with its `CONTENDER`, two lines below.
 
 mod bare;
+mod certificate;
 #[cfg(feature = "libzmq")]
 mod libzmq;
 #[cfg(any(feature = "omq", feature = "rzmq", feature = "zeromq"))]

@@ -9,11 +9,12 @@ use omq_tokio::message::MAX_INLINE_MESSAGE;
 use omq_tokio::{Error, Message, MonitorEvent, MonitorRecvError, Options, Socket, SocketType, TrySendError};
 use tokio::task::coop;
 
+use super::certificate::{self, Certificate};
 use super::loops::{Kind, Sock, run};
 use super::{Contender, FLAVOURS};
 use crate::Outcome;
-use crate::cell::{Cell, Cores};
-use crate::job::Job;
+use crate::cell::{Cell, Cores, Transport};
+use crate::job::{Job, Side};
 use crate::load::Gathering;
 
 pub(crate) static CONTENDER: Contender = Contender { name: "omq", variants, peer: run::<Omq> };
@@ -22,11 +23,17 @@ fn variants(cell: Cell) -> &'static [&'static str] {
     match cell.cores {
         // Only its blocking receives can keep looking.
         Cores::Busy => &[],
+        // Its sockets have no udp of this kind.
+        _ if cell.transport == Transport::Udp => &[],
         _ => FLAVOURS,
     }
 }
 
-struct Omq(Socket);
+struct Omq {
+    socket: Socket,
+    /// What a side that binds shows over quic.
+    shown: Option<Certificate>,
+}
 
 impl Sock for Omq {
     type Message = Message;
@@ -67,21 +74,36 @@ impl Sock for Omq {
         options.xpub_nodrop = true;
         // The rest of a crowd is turned away otherwise, and comes back later.
         options.max_pending_handshakes = options.max_pending_handshakes.max(job.cell.peers);
-        Ok(Self(Socket::new(kind, options)))
+        let (_, trusted) = certificate::heard(&job.endpoint);
+        options.quic.trust_system = false;
+        options.quic.trust_pem = trusted.map(String::into_bytes);
+        let mut shown = None;
+        if job.cell.transport == Transport::Quic && job.side == Side::Serve {
+            let own = shown.insert(Certificate::new()?);
+            options.quic.server_cert_pem = Some(own.pem.clone().into_bytes());
+            options.quic.server_key_pem = Some(own.key.clone().into_bytes());
+        }
+        Ok(Self { socket: Socket::new(kind, options), shown })
     }
 
     async fn bind(&mut self, endpoint: &str) -> Outcome<String> {
-        Ok(self.0.bind(endpoint).await?.to_string())
+        let bound = self.socket.bind(endpoint).await?.to_string();
+        Ok(match &self.shown {
+            Some(own) => own.at(&bound),
+            None => bound,
+        })
     }
 
     async fn gather(&mut self, job: &Job, gathering: &mut Gathering) -> Outcome<()> {
-        let mut events = self.0.monitor();
+        let mut events = self.socket.monitor();
         job.announce(&self.bind(&job.endpoint).await?);
         while !gathering.is_whole() {
             match events.recv().await {
                 Ok(MonitorEvent::HandshakeSucceeded { .. }) => gathering.arrived(),
                 Ok(_) => {}
-                Err(MonitorRecvError::Lagged(_)) => gathering.are_here(self.0.connections().await?.len()),
+                Err(MonitorRecvError::Lagged(_)) => {
+                    gathering.are_here(self.socket.connections().await?.len())
+                }
                 Err(error) => return Err(error.to_string().into()),
             }
         }
@@ -89,26 +111,26 @@ impl Sock for Omq {
     }
 
     async fn connect(&mut self, endpoint: &str) -> Outcome<()> {
-        Ok(self.0.connect(endpoint).await?)
+        Ok(self.socket.connect(certificate::heard(endpoint).0).await?)
     }
 
     async fn subscribe(&mut self, prefix: &[u8]) -> Outcome<()> {
-        Ok(self.0.subscribe(Bytes::copy_from_slice(prefix)).await?)
+        Ok(self.socket.subscribe(Bytes::copy_from_slice(prefix)).await?)
     }
 
     #[inline]
     async fn send(&mut self, message: Message) -> Outcome<()> {
-        match self.0.try_send(message) {
+        match self.socket.try_send(message) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(message)) => Ok(self.0.send(message).await?),
+            Err(TrySendError::Full(message)) => Ok(self.socket.send(message).await?),
             Err(error) => Err(error.to_string().into()),
         }
     }
 
     #[inline]
     async fn recv(&mut self) -> Outcome<Message> {
-        match self.0.try_recv() {
-            Err(Error::WouldBlock) => Ok(self.0.recv().await?),
+        match self.socket.try_recv() {
+            Err(Error::WouldBlock) => Ok(self.socket.recv().await?),
             message => {
                 coop::consume_budget().await;
                 Ok(message?)
@@ -117,7 +139,7 @@ impl Sock for Omq {
     }
 
     async fn finish(_: &Job, sockets: Vec<Self>) -> Outcome<()> {
-        for Self(socket) in sockets {
+        for Self { socket, .. } in sockets {
             socket.close().await?;
         }
         Ok(())

@@ -22,7 +22,7 @@ pub(crate) static CONTENDER: Contender = Contender { name: "rzmq", variants, pee
 fn variants(cell: Cell) -> &'static [&'static str] {
     match cell.pattern {
         Pattern::Crowd | Pattern::Connect => &[],
-        _ if cell.cores == Cores::Busy => &[],
+        _ if cell.cores == Cores::Busy || !cell.transport.is_common() => &[],
         _ => FLAVOURS,
     }
 }

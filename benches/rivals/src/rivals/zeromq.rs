@@ -27,7 +27,8 @@ use crate::load::Gathering;
 pub(crate) static CONTENDER: Contender = Contender { name: "zeromq", variants, peer: run::<Zeromq> };
 
 fn variants(cell: Cell) -> &'static [&'static str] {
-    if cell.transport == Transport::Inproc || cell.cores == Cores::Busy { &[] } else { FLAVOURS }
+    let speaks = matches!(cell.transport, Transport::Tcp | Transport::Ipc);
+    if speaks && cell.cores != Cores::Busy { FLAVOURS } else { &[] }
 }
 
 /// Receivers tell after so many messages; a sender is at most twice as many ahead of the slowest. Zero: they do not.

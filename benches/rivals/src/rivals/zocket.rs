@@ -5,11 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use zocket::{Dealer, Event, Message, Pub, Pull, Push, Rep, Req, Router, SocketBuilder, Sub};
+use zocket::transport::quic::{Identity, Quic, Trust};
+use zocket::{Context, Dealer, Event, Message, Pub, Pull, Push, Rep, Req, Router, SocketBuilder, Sub};
 
 use super::{Contender, FLAVOURS, OURS, all, in_runtime};
 use crate::Outcome;
-use crate::cell::{Cores, Pattern};
+use crate::cell::{Cores, Pattern, Transport};
 use crate::job::{Job, Side};
 use crate::load::{
     Audience, Client, Clients, Gathering, IN_FLIGHT, Idle, Load, Next, PROBES, Publishing, Report, Rotation,
@@ -42,9 +43,29 @@ fn peer(job: &Job) -> Outcome<Report> {
     })
 }
 
+/// The context of a side that binds. Over quic it has a new key; the word for that goes behind the endpoint.
+fn listening(job: &Job) -> Outcome<(Context, String)> {
+    if job.cell.transport != Transport::Quic {
+        return Ok((Context::global().clone(), String::new()));
+    }
+    let identity = Identity::generate()?;
+    let word = format!(" {}", identity.fingerprint());
+    Ok((Context::builder().transport(Quic::server(identity)).build()?, word))
+}
+
+/// The context of a side that connects, and where to.
+fn dialling(job: &Job) -> Outcome<(Context, &str)> {
+    let Some((endpoint, word)) = job.endpoint.split_once(' ') else {
+        return Ok((Context::global().clone(), &job.endpoint));
+    };
+    let trust = Trust::keys([word.parse()?]);
+    Ok((Context::builder().transport(Quic::client(trust)).build()?, endpoint))
+}
+
 async fn pull(job: &Job) -> Outcome<Report> {
-    let pull = Pull::new();
-    job.announce(pull.bind(job.endpoint.as_str()).await?.as_str());
+    let (context, word) = listening(job)?;
+    let pull = Pull::builder().context(&context).build();
+    job.announce(&format!("{}{word}", pull.bind(job.endpoint.as_str()).await?));
     let mut tally = Tally::new(job);
     loop {
         let message = pull.recv().await?;
@@ -53,17 +74,26 @@ async fn pull(job: &Job) -> Outcome<Report> {
             _ => tally.take(message.first())?,
         };
         if let Some(report) = report {
+            if job.cell.is_lossy() {
+                // Until then the sender sends.
+                job.told().await;
+            }
             return Ok(report);
         }
     }
 }
 
 async fn push(job: &Job) -> Outcome<Report> {
-    let push = Push::new();
-    push.connect(job.endpoint.as_str())?;
+    let (context, endpoint) = dialling(job)?;
+    let push = Push::builder().context(&context).build();
+    push.connect(endpoint)?;
     let mut load = Load::new(job);
     while let Some(payload) = load.draw() {
         push.send(payload).await?;
+    }
+    if job.cell.is_lossy() {
+        job.tell();
+        return Ok(load.report());
     }
     delivered(push.close().await.messages)?;
     Ok(load.report())

@@ -1,10 +1,12 @@
 //! No library at all, only tokio: what the machine gives, and so the floor for any library on it.
 //!
 //! Over streams, a loop that frames, copies and batches as a library must; for round trips, reads and writes of
-//! the payload alone; in one process, tokio's channel.
+//! the payload alone; in one process, tokio's channel; over udp, many datagrams a system call; over quic, one stream.
 
 mod channel;
 mod framed;
+mod quic;
+mod udp;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -30,6 +32,8 @@ fn peer(job: &Job) -> Outcome<Report> {
         Transport::Tcp => in_runtime(job, over_tcp),
         Transport::Ipc => in_runtime(job, over_ipc),
         Transport::Inproc => channel::run(job),
+        Transport::Udp => in_runtime(job, udp::run),
+        Transport::Quic => in_runtime(job, quic::run),
     }
 }
 
