@@ -200,7 +200,7 @@ impl Quic {
         let Some(trust) = &self.servers else { return Err(io::ErrorKind::InvalidInput.into()) };
         let verdict = Verdict::default();
         let mut config = ClientConfig::new(Arc::new(tls::client(trust, self.identity.as_ref(), &verdict)?));
-        config.transport_config(tune::transport(&options, 0));
+        config.transport_config(tune::transport(&options, 0, target.ip()));
         let socket = self.sockets.outgoing(target.is_ipv4())?;
         let connecting = socket
             .connect_with(config, target, &name)
@@ -274,7 +274,9 @@ fn udp_socket(at: SocketAddr) -> io::Result<UdpSocket> {
 
 fn socket(udp: UdpSocket, server: Option<quinn::ServerConfig>) -> io::Result<Socket> {
     udp.set_nonblocking(true)?;
-    Socket::new(EndpointConfig::default(), server, udp, Arc::new(TokioRuntime))
+    let mut config = EndpointConfig::default();
+    tune::take_large_packets(&mut config);
+    Socket::new(config, server, udp, Arc::new(TokioRuntime))
 }
 
 fn link(stream: QuicStream, local: SocketAddr) -> io::Result<Link> {

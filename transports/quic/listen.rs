@@ -61,9 +61,9 @@ pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> i
         }
     };
     let endpoint = endpoint_of(SCHEME, port.address)?;
-    let unfinished = Arc::default();
+    let (options, unfinished) = (options.clone(), Arc::default());
     let runtime = Handle::current();
-    Ok(Box::new(Bound { port, endpoint, identity, clients, config, unfinished, runtime }))
+    Ok(Box::new(Bound { port, endpoint, identity, clients, config, options, unfinished, runtime }))
 }
 
 fn server_config(
@@ -75,7 +75,6 @@ fn server_config(
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     let waiting = options.listen_backlog();
     config
-        .transport_config(tune::transport(options, 1))
         .migration(true)
         .max_incoming(usize::try_from(waiting).unwrap_or(usize::MAX))
         .incoming_buffer_size(tune::UNPROVEN_BYTES)
@@ -123,7 +122,9 @@ struct Bound {
     endpoint: Endpoint,
     identity: Identity,
     clients: Option<Trust>,
+    /// But for the numbers of a connection, which depend on who comes.
     config: ServerConfig,
+    options: LinkOptions,
     /// How many handshakes are under way.
     unfinished: Arc<AtomicUsize>,
     /// Where the socket is driven: the listener may be dropped elsewhere.
@@ -166,6 +167,7 @@ impl Bound {
             // One of its own, to know what was wrong with this peer.
             config.crypto = Arc::new(tls::server(&self.identity, self.clients.as_ref(), &verdict)?);
         }
+        config.transport_config(tune::transport(&self.options, 1, incoming.remote_address().ip()));
         let (port, unfinished) = (Arc::clone(&self.port), Counted::new(&self.unfinished));
         Ok(async move {
             let _unfinished = unfinished;

@@ -1,9 +1,10 @@
 //! The numbers of a connection: windows, signs of life, limits.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{IdleTimeout, TransportConfig};
+use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig};
 
 use crate::{KeepAlive, LinkOptions, Liveness};
 
@@ -31,8 +32,19 @@ pub(super) const UNPROVEN_BYTES: u64 = 8 * 1024;
 /// section 8.1.2), which costs it a round trip and us no memory.
 pub(super) const BUSY: usize = 64;
 
+/// The largest packet that is tried on the way to a peer on this machine; elsewhere it is what fits into Ethernet's.
+/// `quinn` gives the kernel ten at once, of which the sum must stay below 64 KiB. A packet costs the same whatever its
+/// size but for the bytes: against 1452, messages of 1 KiB take half the time.
+const LOCAL_PACKET: u16 = 6500;
+
+/// What every socket takes.
+pub(super) fn take_large_packets(config: &mut EndpointConfig) {
+    // Less than 1200 would be refused.
+    config.max_udp_payload_size(LOCAL_PACKET).ok();
+}
+
 /// `streams` is how many the peer may open.
-pub(super) fn transport(options: &LinkOptions, streams: u32) -> Arc<TransportConfig> {
+pub(super) fn transport(options: &LinkOptions, streams: u32, peer: IpAddr) -> Arc<TransportConfig> {
     let window = |bytes: Option<usize>| bytes.unwrap_or(WINDOW).max(LEAST);
     let receive = u32::try_from(window(options.receive_buffer)).unwrap_or(u32::MAX);
     let (keep_alive, idle) = liveness(options);
@@ -47,6 +59,12 @@ pub(super) fn transport(options: &LinkOptions, streams: u32) -> Arc<TransportCon
         .initial_rtt(FIRST_RTT)
         .keep_alive_interval(keep_alive)
         .max_idle_timeout(idle);
+    if peer.to_canonical().is_loopback() {
+        // It is tried first, for that interface may have been told to take less.
+        let mut discovery = MtuDiscoveryConfig::default();
+        discovery.upper_bound(LOCAL_PACKET);
+        config.mtu_discovery_config(Some(discovery));
+    }
     Arc::new(config)
 }
 
