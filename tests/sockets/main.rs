@@ -20,6 +20,7 @@ mod publish;
 mod quic;
 mod quic_crowd;
 mod reconnect;
+mod relay;
 mod request;
 mod sim;
 mod slow;

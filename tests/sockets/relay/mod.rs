@@ -1,0 +1,265 @@
+//! A network not to be relied on: a relay of UDP between clients and a server, which by chance loses packets, doubles
+//! them, and holds them until others have overtaken them.
+//!
+//! Clients send to its one port, and it has a port towards the server for each of them, as a router has that shares an
+//! address. What becomes of the nth packet of a direction follows from the seed, whatever the packets are. All that it
+//! does is counted.
+
+mod quic;
+mod radio;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use zocket::Endpoint;
+
+/// What UDP can carry.
+const LARGEST: usize = 65_535;
+
+/// How many packets wait between the port of the clients and the line of one of them; what is more is lost, and counted.
+const WAITING: usize = 1024;
+
+/// Chances in percent, and for how long.
+#[derive(Debug, Clone, Copy)]
+struct Weather {
+    seed: u64,
+    lost: u32,
+    doubled: u32,
+    held: u32,
+    /// How long a held packet waits at most, beside the latency.
+    hold: Duration,
+    /// One way.
+    latency: Duration,
+}
+
+impl Weather {
+    /// So many percent of everything bad, at a distance that differs from seed to seed.
+    const fn of(percent: u32, seed: u64) -> Self {
+        Self {
+            seed,
+            lost: percent,
+            doubled: percent,
+            held: percent,
+            hold: Duration::from_millis(5),
+            latency: Duration::from_millis(2 * seed),
+        }
+    }
+}
+
+/// What a direction did with its packets. Copies are not among those that arrived.
+#[derive(Debug, Default)]
+struct Counts {
+    arrived: Count,
+    lost: Count,
+    doubled: Count,
+    /// Passed on behind one that had arrived later.
+    overtaken: Count,
+}
+
+impl Counts {
+    /// How many were passed on, with their copies.
+    fn passed(&self) -> u64 {
+        self.arrived.get() - self.lost.get() + self.doubled.get()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Count(AtomicU64);
+
+impl Count {
+    fn one_more(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Relay {
+    /// Where clients connect to.
+    address: SocketAddr,
+    to_server: Arc<Counts>,
+    to_clients: Arc<Counts>,
+    lines: Lines,
+    _carrying: JoinSet<()>,
+}
+
+/// A line to the server for each client, by its address.
+type Lines = Arc<Mutex<HashMap<SocketAddr, Line>>>;
+
+struct Line {
+    packets: mpsc::Sender<Vec<u8>>,
+    _carrying: JoinSet<()>,
+}
+
+impl Relay {
+    /// In front of a bound endpoint. It works until it is dropped.
+    async fn new(server: &Endpoint, weather: Weather) -> Self {
+        let server = server.address().parse().unwrap();
+        let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let address = front.local_addr().unwrap();
+        let (to_server, to_clients) = (Arc::default(), Arc::default());
+        let lines = Lines::default();
+        let mut carrying = JoinSet::new();
+        let sorting = Sorting {
+            front,
+            server,
+            weather,
+            counts: [Arc::clone(&to_server), Arc::clone(&to_clients)],
+            lines: Arc::clone(&lines),
+        };
+        carrying.spawn(sorting.work());
+        Self { address, to_server, to_clients, lines, _carrying: carrying }
+    }
+
+    fn endpoint(&self, scheme: &str) -> Endpoint {
+        format!("{scheme}://{}", self.address).parse().unwrap()
+    }
+
+    /// Forgets its clients, as a router does that restarts: what comes next reaches the server from another port.
+    fn forget(&self) {
+        self.lines.lock().unwrap().clear();
+    }
+
+    /// How many packets it has lost, of both directions.
+    fn lost(&self) -> u64 {
+        self.both(|counts| &counts.lost)
+    }
+
+    /// Whether each of its evils has happened.
+    fn was_bad(&self) -> bool {
+        self.lost() * self.both(|counts| &counts.doubled) * self.both(|counts| &counts.overtaken) > 0
+    }
+
+    fn both(&self, count: impl Fn(&Counts) -> &Count) -> u64 {
+        count(&self.to_server).get() + count(&self.to_clients).get()
+    }
+}
+
+/// Sorts what comes from clients into their lines.
+struct Sorting {
+    front: Arc<UdpSocket>,
+    server: SocketAddr,
+    weather: Weather,
+    /// To the server, and to the clients.
+    counts: [Arc<Counts>; 2],
+    lines: Lines,
+}
+
+impl Sorting {
+    async fn work(self) {
+        let (mut buffer, mut opened) = (vec![0; LARGEST], 0);
+        loop {
+            // An error is of an earlier packet, which a client no longer waits for.
+            let Ok((length, client)) = self.front.recv_from(&mut buffer).await else { continue };
+            let packets = self.lines.lock().unwrap().get(&client).map(|line| line.packets.clone());
+            let packets = match packets {
+                Some(packets) => packets,
+                None => {
+                    opened += 1;
+                    self.open(client, opened).await
+                }
+            };
+            if packets.try_send(buffer[..length].to_vec()).is_err() {
+                self.counts[0].arrived.one_more();
+                self.counts[0].lost.one_more();
+            }
+        }
+    }
+
+    async fn open(&self, client: SocketAddr, number: u64) -> mpsc::Sender<Vec<u8>> {
+        let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let mut carrying = JoinSet::new();
+        let ends = [(&back, self.server), (&self.front, client)];
+        let [up, down] = [0, 1].map(|direction| {
+            let (packets, waiting) = mpsc::channel(WAITING);
+            let counts = Arc::clone(&self.counts[direction]);
+            let seed = self.weather.seed << 32 | number << 1 | u64::try_from(direction).unwrap();
+            let random = fastrand::Rng::with_seed(seed);
+            let (socket, to) = (Arc::clone(ends[direction].0), ends[direction].1);
+            carrying.spawn(Direction { weather: self.weather, random, counts, socket, to }.carry(waiting));
+            packets
+        });
+        carrying.spawn(async move {
+            let mut buffer = vec![0; LARGEST];
+            loop {
+                // An error is of an earlier packet, for which the server was not there.
+                let Ok(length) = back.recv(&mut buffer).await else { continue };
+                down.send(buffer[..length].to_vec()).await.ok();
+            }
+        });
+        let line = Line { packets: up.clone(), _carrying: carrying };
+        self.lines.lock().unwrap().insert(client, line);
+        up
+    }
+}
+
+/// From one client to the server, or back.
+struct Direction {
+    weather: Weather,
+    random: fastrand::Rng,
+    counts: Arc<Counts>,
+    socket: Arc<UdpSocket>,
+    to: SocketAddr,
+}
+
+impl Direction {
+    async fn carry(mut self, mut packets: mpsc::Receiver<Vec<u8>>) {
+        // By when they are due, then as they arrived.
+        let mut under_way = BTreeMap::<(Instant, u64), Vec<u8>>::new();
+        let (mut arrived, mut latest) = (0, 0);
+        loop {
+            while let Some(next) = under_way.first_entry().filter(|next| next.key().0 <= Instant::now()) {
+                let ((_, number), packet) = next.remove_entry();
+                if number < latest {
+                    self.counts.overtaken.one_more();
+                }
+                latest = latest.max(number);
+                // Who is not there loses it.
+                self.socket.send_to(&packet, self.to).await.ok();
+            }
+            let packet = match under_way.first_key_value() {
+                None => packets.recv().await,
+                Some(((due, _), _)) => match timeout_at(*due, packets.recv()).await {
+                    Ok(packet) => packet,
+                    Err(_) => continue,
+                },
+            };
+            let Some(packet) = packet else { return };
+            for due in self.fate() {
+                under_way.insert((due, arrived), packet.clone());
+            }
+            arrived += 1;
+        }
+    }
+
+    /// When a packet that arrives now is passed on: not at all, once or twice.
+    fn fate(&mut self) -> Vec<Instant> {
+        let Weather { lost, doubled, held, hold, latency, .. } = self.weather;
+        let random = &mut self.random;
+        let mut chance = |percent| random.u32(..100) < percent;
+        let (lost, doubled, held) = (chance(lost), chance(doubled), chance(held));
+        let (first, second) = (hold.mul_f64(random.f64()), hold.mul_f64(random.f64()));
+        self.counts.arrived.one_more();
+        if lost {
+            self.counts.lost.one_more();
+            return Vec::new();
+        }
+        let due = Instant::now() + latency;
+        let mut times = vec![if held { due + first } else { due }];
+        if doubled {
+            self.counts.doubled.one_more();
+            // A key of its own.
+            times.push(times[0] + second + Duration::from_nanos(1));
+        }
+        times
+    }
+}
