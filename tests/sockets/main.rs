@@ -15,6 +15,7 @@ mod groups;
 mod hostile;
 mod inproc;
 mod lifecycle;
+mod matrix;
 mod names;
 mod publish;
 mod quic;
