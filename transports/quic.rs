@@ -36,7 +36,7 @@ mod tune;
 pub use identity::{CredentialError, Identity};
 pub use trust::Trust;
 
-use listen::Port;
+use listen::Known;
 use stream::QuicStream;
 use tls::Verdict;
 
@@ -97,7 +97,7 @@ struct Sockets {
     /// For connecting: by runtime, since each serves its own, and whether it is of IPv4.
     outgoing: Mutex<HashMap<(runtime::Id, bool), Weak<Socket>>>,
     /// By address.
-    bound: Mutex<HashMap<SocketAddr, Weak<Port>>>,
+    bound: Mutex<HashMap<SocketAddr, Known>>,
 }
 
 impl Quic {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint as Socket, ReadExactError, ServerConfig};
@@ -32,6 +32,25 @@ pub(super) struct Port {
     address: SocketAddr,
     /// Turns peers away while there are only links.
     refusing: Mutex<Option<AbortHandle>>,
+    /// When the last of them left it.
+    left: Arc<OnceLock<Instant>>,
+}
+
+/// A port as the transport remembers it: as long as it is in use, or leaving.
+#[derive(Debug)]
+pub(super) struct Known {
+    port: Weak<Port>,
+    left: Arc<OnceLock<Instant>>,
+}
+
+impl Known {
+    fn is_current(&self) -> bool {
+        self.left.get().is_none_or(|left| left.elapsed() < LEAVING)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_current() && self.port.strong_count() == 0
+    }
 }
 
 impl Port {
@@ -42,6 +61,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
+        self.left.get_or_init(Instant::now);
         self.stop_refusing();
     }
 }
@@ -92,7 +112,7 @@ impl Sockets {
     /// Makes a socket for an address, or takes the one that only its links still use.
     fn claim(&self, at: SocketAddr, config: &ServerConfig) -> io::Result<Claimed> {
         let mut bound = lock(&self.bound);
-        if let Some(port) = bound.get(&at).and_then(Weak::upgrade)
+        if let Some(port) = bound.get(&at).and_then(|known| known.port.upgrade())
             && port.stop_refusing()
         {
             port.socket.set_server_config(Some(config.clone()));
@@ -101,7 +121,7 @@ impl Sockets {
         let udp: UdpSocket = match udp_socket(at) {
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
-                    && bound.get(&at).is_some_and(|port| port.strong_count() == 0) =>
+                    && bound.get(&at).is_some_and(Known::is_leaving) =>
             {
                 return Ok(Claimed::Leaving(at, error));
             }
@@ -109,9 +129,10 @@ impl Sockets {
         };
         let address = udp.local_addr()?;
         let socket = socket(udp, Some(config.clone()))?;
-        let port = Arc::new(Port { socket, address, refusing: Mutex::default() });
-        bound.retain(|_, port| port.strong_count() > 0);
-        bound.insert(address, Arc::downgrade(&port));
+        let left = Arc::default();
+        let port = Arc::new(Port { socket, address, refusing: Mutex::default(), left: Arc::clone(&left) });
+        bound.retain(|_, known| known.is_current());
+        bound.insert(address, Known { port: Arc::downgrade(&port), left });
         Ok(Claimed::Port(port))
     }
 }

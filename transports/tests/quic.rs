@@ -6,9 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use zocket_transport::quic::{Identity, Quic, Trust};
-use zocket_transport::{Endpoint, Link, LinkOptions, Listener, Stream, Transport, Wire, contract};
+use zocket_transport::{
+    CloseReason, Endpoint, Link, LinkOptions, Listener, Stream, Transport, Wire, contract,
+};
 
 mod impostors;
 mod links;
@@ -137,4 +140,20 @@ async fn a_port_without_links_is_free_for_others_soon() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_leaving_is_waited_for_though_another_was_bound_meanwhile() {
+    let quic = pinned();
+    let mut listener = bind(&quic).await;
+    let bound = listener.endpoint().clone();
+    let (mut ours, theirs) = pair(&quic, &mut *listener).await;
+    ours.closer.take().unwrap().close(CloseReason::TryLater);
+    // What follows is done by the time that the peer's connection has died away.
+    let mut theirs = stream(theirs);
+    soon(theirs.read_u8()).await.unwrap_err();
+    drop((listener, theirs));
+    let _another = bind(&quic).await;
+    let again = soon(quic.bind(&bound, &LinkOptions::default())).await.unwrap();
+    assert_eq!(*again.endpoint(), bound);
 }
