@@ -15,7 +15,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use quinn::{ClientConfig, Connection, Endpoint as Socket, EndpointConfig, TokioRuntime};
+use quinn::{ClientConfig, Connection, Endpoint as Socket, EndpointConfig, ServerConfig, TokioRuntime};
 use rustls::pki_types::CertificateDer;
 use tokio::runtime;
 
@@ -28,6 +28,7 @@ use crate::{
 
 mod identity;
 mod listen;
+mod reset;
 mod stream;
 mod tls;
 mod trust;
@@ -60,7 +61,8 @@ const MAIN_LANE: u8 = 0;
 /// connecting there ends with [`connect_timeout`](LinkOptions::connect_timeout).
 ///
 /// The peer may change its address under way (its router forgot it, or it moved to another network): links go on, and
-/// their `peer` stays what it was at first.
+/// their `peer` stays what it was at first. A process that ends without closing its links is missed by its silence; or
+/// at the next packet, if it is back by then, at its address and with its identity.
 ///
 /// Needs a tokio runtime with I/O and timers.
 ///
@@ -220,7 +222,7 @@ impl Sockets {
         if let Some(socket) = outgoing.get(&key).and_then(Weak::upgrade) {
             return Ok(socket);
         }
-        let socket = Arc::new(socket(udp_socket(any(ipv4))?, None)?);
+        let socket = Arc::new(socket(udp_socket(any(ipv4))?, EndpointConfig::default(), None)?);
         outgoing.retain(|_, socket| socket.strong_count() > 0);
         outgoing.insert(key, Arc::downgrade(&socket));
         Ok(socket)
@@ -272,9 +274,8 @@ fn udp_socket(at: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn socket(udp: UdpSocket, server: Option<quinn::ServerConfig>) -> io::Result<Socket> {
+fn socket(udp: UdpSocket, mut config: EndpointConfig, server: Option<ServerConfig>) -> io::Result<Socket> {
     udp.set_nonblocking(true)?;
-    let mut config = EndpointConfig::default();
     tune::take_large_packets(&mut config);
     Socket::new(config, server, udp, Arc::new(TokioRuntime))
 }

@@ -169,7 +169,7 @@
 //! how much silence ends it; the stricter side counts. UDP does not say that nobody listens: an attempt to connect asks
 //! again and again, until [`connect_timeout`](crate::SocketBuilder::connect_timeout). Nor does a kernel say goodbye for
 //! a process that ends: where [`close`](crate::Socket::close) was not awaited, peers notice by the silence, 60 s
-//! unless set.
+//! unless set; or at their next packet, if by then somebody listens there again with the same identity.
 //!
 //! **Strangers.** A peer that waits to be accepted costs one entry and at most 8 KiB, as many peers as
 //! [`backlog`](crate::SocketBuilder::backlog) says. Accepting it costs a connection and a signature, whether or not it

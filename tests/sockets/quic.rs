@@ -5,11 +5,11 @@ use std::time::Duration;
 use zocket::transport::Transport;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::{
-    BindError, ConnectError, Context, Disconnect, EndpointError, Event, HighWater, Monitor, Pair, PeerProof,
-    Pub, Pull, Push, Reconnect, Sub, TrustError,
+    BindError, ConnectError, Context, Disconnect, EndpointError, Event, Heartbeat, HighWater, Monitor, Pair,
+    PeerProof, Pub, Pull, Push, Reconnect, Sub, TrustError,
 };
 
-use crate::stage::{disconnected, event, expect_run, fill_up, numbered, ready, soon};
+use crate::stage::{DEADLINE, disconnected, event, expect_run, fill_up, numbered, ready, soon};
 
 const ANY: &str = "quic://127.0.0.1:0";
 
@@ -158,6 +158,46 @@ fn a_peer_is_missed_at_once_though_its_runtime_ends_right_behind_its_close() {
     assert!(matches!(reason, Disconnect::PeerClosed), "{reason:?}");
     assert!(publisher.peers().is_empty());
     there.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_and_is_back_is_connected_to_again_long_before_its_silence_is_noticed() {
+    let (server, client) = trusting();
+    let (bound, at) = tokio::sync::oneshot::channel();
+    let serving = tokio::task::spawn_blocking({
+        let server = server.clone();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let pull = runtime.block_on(async {
+                let pull = pull(&server);
+                bound.send(soon(pull.bind(ANY)).await.unwrap()).unwrap();
+                soon(pull.recv()).await.unwrap();
+                pull
+            });
+            // What is dropped later cannot say a word.
+            drop(runtime);
+            drop(pull);
+        }
+    });
+    let at = soon(at).await.unwrap();
+    // The silence would take longer than this test may.
+    let push = Push::builder().context(&context(client)).heartbeat(Heartbeat::every(DEADLINE)).build();
+    let mut events = push.monitor();
+    push.connect(&at).unwrap();
+    soon(push.send("first")).await.unwrap();
+    soon(serving).await.unwrap();
+    let again = pull(&server);
+    soon(again.bind(&at)).await.unwrap();
+    // Lost, if it is what shows that nobody is there.
+    soon(push.send("perhaps")).await.unwrap();
+    let reason = disconnected(&mut events).await;
+    assert!(
+        matches!(&reason, Disconnect::Io(error) if error.kind() == std::io::ErrorKind::ConnectionReset),
+        "{reason:?}"
+    );
+    soon(push.connected(&at)).await.unwrap();
+    soon(push.send("second")).await.unwrap();
+    while soon(again.recv()).await.unwrap() != "second" {}
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::identity::Identity;
 use super::stream::{self, QuicStream};
 use super::tls::{self, Verdict};
 use super::trust::Trust;
-use super::{MAIN_LANE, Quic, SCHEME, Sockets, link, lock, socket, tune, udp_socket};
+use super::{MAIN_LANE, Quic, SCHEME, Sockets, link, lock, reset, socket, tune, udp_socket};
 use crate::address::Place;
 use crate::resolve::{self, endpoint_of};
 use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Link, LinkOptions, Listener};
@@ -72,7 +72,7 @@ pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> i
     let config = server_config(&identity, clients.as_ref(), options)?;
     let deadline = Instant::now() + LEAVING;
     let port = loop {
-        match resolve::bind(place, options, |at| quic.sockets.claim(at, &config)).await? {
+        match resolve::bind(place, options, |at| quic.sockets.claim(at, &identity, &config)).await? {
             Claimed::Port(port) => break port,
             Claimed::Leaving(at, error) if Instant::now() >= deadline => {
                 return Err(resolve::because(error, format_args!("cannot listen at {at}")));
@@ -110,7 +110,7 @@ enum Claimed {
 
 impl Sockets {
     /// Makes a socket for an address, or takes the one that only its links still use.
-    fn claim(&self, at: SocketAddr, config: &ServerConfig) -> io::Result<Claimed> {
+    fn claim(&self, at: SocketAddr, identity: &Identity, config: &ServerConfig) -> io::Result<Claimed> {
         let mut bound = lock(&self.bound);
         if let Some(port) = bound.get(&at).and_then(|known| known.port.upgrade())
             && port.stop_refusing()
@@ -128,7 +128,7 @@ impl Sockets {
             done => done?,
         };
         let address = udp.local_addr()?;
-        let socket = socket(udp, Some(config.clone()))?;
+        let socket = socket(udp, reset::config(identity, address), Some(config.clone()))?;
         let left = Arc::default();
         let port = Arc::new(Port { socket, address, refusing: Mutex::default(), left: Arc::clone(&left) });
         bound.retain(|_, known| known.is_current());

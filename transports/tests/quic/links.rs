@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use zocket_transport::{CloseReason, LinkOptions, Liveness, Transport};
+use zocket_transport::quic::{Identity, Quic, Trust};
+use zocket_transport::{CloseReason, KeepAlive, LinkOptions, Liveness, Transport};
 
 use super::{accept, bind, endpoint, pair, pinned, soon, stream};
 
@@ -141,4 +142,36 @@ async fn a_peer_that_vanishes_is_missed_in_time() {
     let end = soon(stream(link).read_u8()).await.unwrap_err();
     assert_eq!(end.kind(), io::ErrorKind::TimedOut);
     drop(vanished);
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_and_started_again_is_missed_at_the_next_packet() {
+    let path = std::env::temp_dir().join(format!("zocket-test-killed-{}.pem", std::process::id()));
+    let identity = Identity::generate().unwrap();
+    identity.save(&path).unwrap();
+    let client = Quic::client(Trust::keys([identity.fingerprint()]));
+    let mut options = LinkOptions::default();
+    // No silence ends a link.
+    options.keep_alive = KeepAlive::Off;
+    let (bound, at) = tokio::sync::oneshot::channel();
+    let server = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let alive = runtime.block_on(async {
+            let mut listener = bind(&Quic::server(identity)).await;
+            bound.send(listener.endpoint().clone()).unwrap();
+            (accept(&mut *listener).await.unwrap(), listener)
+        });
+        // What is dropped later cannot say a word.
+        drop(runtime);
+        drop(alive);
+    });
+    let to = soon(at).await.unwrap();
+    let mut link = stream(soon(client.connect(&to, &options)).await.unwrap());
+    soon(server).await.unwrap();
+    let again = Quic::server(Identity::load(&path).unwrap());
+    let _again = soon(again.bind(&to, &options)).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    soon(link.write_all(b"anybody there?")).await.unwrap();
+    let end = soon(link.read_u8()).await.unwrap_err();
+    assert_eq!(end.kind(), io::ErrorKind::ConnectionReset, "{end}");
 }
