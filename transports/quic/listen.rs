@@ -1,5 +1,6 @@
 //! A bound address: its UDP socket, its listener, and what becomes of it when the listener goes before its links.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ const LEAVING: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Port {
     socket: Socket,
+    /// The same, to set it up anew when it fails: whoever closed it and bound it again might find it taken.
+    udp: UdpSocket,
     address: SocketAddr,
     /// Turns peers away while there are only links.
     refusing: Mutex<Option<AbortHandle>>,
@@ -54,6 +57,22 @@ impl Known {
 }
 
 impl Port {
+    fn open(
+        bound: &mut HashMap<SocketAddr, Known>,
+        udp: UdpSocket,
+        identity: &Identity,
+        config: &ServerConfig,
+    ) -> io::Result<Arc<Self>> {
+        let address = udp.local_addr()?;
+        let socket = socket(udp.try_clone()?, reset::config(identity, address), Some(config.clone()))?;
+        let left = Arc::default();
+        let known = Arc::clone(&left);
+        let port = Arc::new(Self { socket, udp, address, refusing: Mutex::default(), left });
+        bound.retain(|_, known| known.is_current());
+        bound.insert(address, Known { port: Arc::downgrade(&port), left: known });
+        Ok(port)
+    }
+
     fn stop_refusing(&self) -> bool {
         lock(&self.refusing).take().map(|task| task.abort()).is_some()
     }
@@ -83,7 +102,8 @@ pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> i
     let endpoint = endpoint_of(SCHEME, port.address)?;
     let (options, unfinished) = (options.clone(), Arc::default());
     let runtime = Handle::current();
-    Ok(Box::new(Bound { port, endpoint, identity, clients, config, options, unfinished, runtime }))
+    let sockets = Arc::clone(&quic.sockets);
+    Ok(Box::new(Bound { port, endpoint, identity, clients, config, options, unfinished, sockets, runtime }))
 }
 
 fn server_config(
@@ -118,7 +138,7 @@ impl Sockets {
             port.socket.set_server_config(Some(config.clone()));
             return Ok(Claimed::Port(port));
         }
-        let udp: UdpSocket = match udp_socket(at) {
+        let udp = match udp_socket(at) {
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
                     && bound.get(&at).is_some_and(Known::is_leaving) =>
@@ -127,13 +147,13 @@ impl Sockets {
             }
             done => done?,
         };
-        let address = udp.local_addr()?;
-        let socket = socket(udp, reset::config(identity, address), Some(config.clone()))?;
-        let left = Arc::default();
-        let port = Arc::new(Port { socket, address, refusing: Mutex::default(), left: Arc::clone(&left) });
-        bound.retain(|_, known| known.is_current());
-        bound.insert(address, Known { port: Arc::downgrade(&port), left });
-        Ok(Claimed::Port(port))
+        Port::open(&mut bound, udp, identity, config).map(Claimed::Port)
+    }
+
+    /// A port in place of one that has failed. The links of that one have ended.
+    fn replace(&self, failed: &Port, identity: &Identity, config: &ServerConfig) -> io::Result<Arc<Port>> {
+        Handle::try_current().map_err(io::Error::other)?;
+        Port::open(&mut lock(&self.bound), failed.udp.try_clone()?, identity, config)
     }
 }
 
@@ -148,6 +168,7 @@ struct Bound {
     options: LinkOptions,
     /// How many handshakes are under way.
     unfinished: Arc<AtomicUsize>,
+    sockets: Arc<Sockets>,
     /// Where the socket is driven: the listener may be dropped elsewhere.
     runtime: Handle,
 }
@@ -161,7 +182,10 @@ impl Listener for Bound {
         Box::pin(async {
             loop {
                 let Some(incoming) = self.port.socket.accept().await else {
-                    return Err(io::Error::other("the runtime of the listener is gone"));
+                    // To `quinn` any error of a socket is its end, and it does not say which it was.
+                    self.port = self.sockets.replace(&self.port, &self.identity, &self.config)?;
+                    self.runtime = Handle::current();
+                    return Err(io::Error::other("the UDP socket has failed, and its links with it"));
                 };
                 let busy = self.unfinished.load(Ordering::Relaxed) >= tune::BUSY;
                 if busy && !incoming.remote_address_validated() {
@@ -255,5 +279,81 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSliceMut;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use quinn::udp::{RecvMeta, Transmit};
+    use quinn::{AsyncUdpSocket, UdpPoller};
+    use tokio::io::AsyncReadExt;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{Transport, Wire};
+
+    /// A UDP socket whose interface has gone.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl AsyncUdpSocket for Broken {
+        fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+            Box::pin(Self)
+        }
+
+        fn try_send(&self, _: &Transmit<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            _: &mut [IoSliceMut<'_>],
+            _: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::NetworkDown.into()))
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(([127, 0, 0, 1], 0).into())
+        }
+    }
+
+    impl UdpPoller for Broken {
+        fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn soon<T>(work: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(20), work).await.expect("it hangs")
+    }
+
+    #[tokio::test]
+    async fn a_listener_whose_socket_fails_says_so_and_goes_on_at_its_address() {
+        let identity = Identity::generate().unwrap();
+        let client = Quic::client(Trust::keys([identity.fingerprint()]));
+        let server = Quic::server(identity);
+        let options = LinkOptions::default();
+        let at = "quic://127.0.0.1:*".parse().unwrap();
+        let mut listener = server.bind(&at, &options).await.unwrap();
+        let to = listener.endpoint().clone();
+        for _ in 0..2 {
+            let accepting = async { listener.accept().await?.await };
+            let (_ours, theirs) =
+                soon(async { tokio::try_join!(client.connect(&to, &options), accepting) }).await.unwrap();
+            let port = lock(&server.sockets.bound)[&to.address().parse().unwrap()].port.upgrade().unwrap();
+            port.socket.rebind_abstract(Arc::new(Broken)).unwrap();
+            drop(port);
+            let error = soon(listener.accept()).await.unwrap_err();
+            assert!(error.to_string().contains("has failed"), "{error}");
+            let Wire::Stream(mut stream) = theirs.wire else { unreachable!("quic links are streams") };
+            let end = soon(stream.read_u8()).await.unwrap_err();
+            assert_eq!(end.kind(), io::ErrorKind::ConnectionAborted, "{end}");
+        }
     }
 }

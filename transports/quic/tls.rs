@@ -111,6 +111,8 @@ pub(super) fn failed(error: ConnectionError) -> io::Error {
             Some(AlertDescription::NoApplicationProtocol) => return TrustError::OtherProtocol.into(),
             Some(AlertDescription::CertificateRequired) => return TrustError::NoCertificate.into(),
             Some(_) => return TrustError::NoAgreement { reason: ours.reason.clone() }.into(),
+            // Its UDP socket has failed.
+            None if ours.code == TransportErrorCode::INTERNAL_ERROR => ConnectionAborted,
             None => InvalidData,
         },
         ConnectionError::ConnectionClosed(theirs) => match alert(theirs.error_code) {
