@@ -124,6 +124,50 @@ async fn what_is_wrong_with_a_certificate_is_named() {
     }
 }
 
+/// The system's authorities are told by an environment, which is a process's: this test runs once more in one of its own.
+#[tokio::test]
+async fn the_authorities_of_the_system_are_trusted_and_no_others() {
+    const ITSELF: &str = "quic::trust::the_authorities_of_the_system_are_trusted_and_no_others";
+    const WITHIN: &str = "ZOCKET_TEST_AUTHORITY";
+    if let Some(signed) = std::env::var_os(WITHIN) {
+        let Ok(trust) = Trust::system_roots() else {
+            println!("there are none");
+            return;
+        };
+        let pem = std::fs::read_to_string(signed).unwrap();
+        let server = Quic::server(Identity::from_pem(&pem, &pem).unwrap());
+        pair(&Quic::client(trust.clone()), &mut *bind(&server).await).await;
+        let other = Quic::server(Authority::new("another").sign("127.0.0.1", |_| {}));
+        let (ours, _) = refused(&Quic::client(trust), &other, "127.0.0.1").await;
+        assert_eq!(ours, TrustError::UnknownAuthority);
+        println!("there are some");
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("zocket-test-roots-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let (roots, none, signed) =
+        (folder.join("roots.pem"), folder.join("none.pem"), folder.join("signed.pem"));
+    let authority = Authority::new("the system's");
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(["127.0.0.1".into()]).unwrap().signed_by(&key, &authority.0).unwrap();
+    std::fs::write(&roots, authority.0.pem()).unwrap();
+    std::fs::write(&none, "").unwrap();
+    std::fs::write(&signed, certificate.pem() + &key.serialize_pem()).unwrap();
+    for (file, expected) in [(&roots, "there are some"), (&none, "there are none")] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", ITSELF, "--nocapture"])
+            .env(WITHIN, &signed)
+            .env("SSL_CERT_FILE", file)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(expected), "{said}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[tokio::test]
 async fn trusting_anyone_still_tells_the_key() {
     let identity = Identity::generate().unwrap();
