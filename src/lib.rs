@@ -75,11 +75,11 @@ pub use message::{Frame, Group, GroupError, IntoMessage, Message};
 pub use options::{Heartbeat, Reconnect, Verbose};
 pub use pipe::{HighWater, PipeId};
 pub use socket::kinds::{Request, kind};
-pub use socket::{Pattern, Peer, Receives, RecvStream, SendSink, Sends, Socket, SocketBuilder, Unsent};
+pub use socket::{Lane, Pattern, Peer, Receives, RecvStream, SendSink, Sends, Socket, SocketBuilder, Unsent};
 pub use zmtp::{PeerInfo, SocketKind, Version};
 pub use zocket_transport as transport;
 pub use zocket_transport::{
-    CloseReason, Endpoint, EndpointError, Fingerprint, KeepAlive, LinkOptions, PeerProof, TrustError,
+    CloseReason, Endpoint, EndpointError, Fingerprint, KeepAlive, Lanes, LinkOptions, PeerProof, TrustError,
 };
 
 pub use socket::kinds::{Dealer, Dish, Pair, Pub, Pull, Push, Radio, Rep, Req, Router, Sub, XPub, XSub};

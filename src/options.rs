@@ -219,6 +219,7 @@ impl SocketOptions {
             heartbeat: self.heartbeat.config(),
             max_message_bytes: self.max_message_bytes,
             max_frames: self.max_frames,
+            lanes: self.link.lanes.count(),
         }
     }
 

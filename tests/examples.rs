@@ -20,6 +20,7 @@ const SHOWS: &[(&str, &[&str])] = &[
     ("custom_transport", &["space in a name", "256 jobs over mem://jobs, all there and in order"]),
     ("forwarder", &["Herald: somebody wants tides", "Ada reads: chess from Gazette", "and nowhere else"]),
     ("hello_world", &["world? Hello, world!", "Grace? Pleased to meet you, Grace."]),
+    ("lanes", &["1 lane(s): ", "2 lane(s): "]),
     ("monitor", &["ready: the peer is a", "lost: the peer closed the connection", "both messages arrived"]),
     ("multicast_ticker", &["slow: quote 2001 closed", "every quote was heard or counted"]),
     ("quic_pinned", &["it says HELLO OVER QUIC", "a stranger: gave up", "and a says: the peer's key"]),

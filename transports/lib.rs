@@ -39,6 +39,7 @@ pub mod inproc;
 mod interface;
 #[cfg(all(feature = "ipc", unix))]
 pub mod ipc;
+mod lanes;
 mod options;
 #[cfg(feature = "quic")]
 pub mod quic;
@@ -59,6 +60,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use datagrams::{Datagrams, ReceiveBatch, SendBatch};
 pub use endpoint::{Endpoint, EndpointError};
+pub use lanes::{Lanes, Streams};
 pub use options::{KeepAlive, LinkOptions, Liveness};
 pub use trust::{Fingerprint, FingerprintError, TrustError};
 
@@ -186,6 +188,8 @@ pub enum Purpose {
 pub enum Medium {
     /// Ordered bytes between two peers: [`Wire::Stream`].
     Stream,
+    /// The same, on as many lanes as both peers want: [`Link::streams`].
+    Streams,
     /// Datagrams between peers, each of whom knows the other's address: [`Wire::Datagrams`].
     Datagrams,
     /// Datagrams to whoever listens at a group address: [`Wire::Datagrams`].
@@ -286,13 +290,15 @@ pub struct Link {
     /// through here. When the peer has closed so, writing fails with `BrokenPipe`, and what it said before can still be
     /// read.
     pub closer: Option<Closer>,
+    /// For links that can have more than one lane.
+    pub streams: Option<Box<dyn Streams>>,
 }
 
 impl Link {
     /// A link about whose peer nothing is proven.
     #[must_use]
     pub const fn new(wire: Wire, local: Endpoint, peer: Endpoint) -> Self {
-        Self { wire, local, peer, proof: None, closer: None }
+        Self { wire, local, peer, proof: None, closer: None, streams: None }
     }
 
     /// Adds what is proven about the peer, or nothing.
@@ -306,6 +312,13 @@ impl Link {
     #[must_use]
     pub fn with_closer(mut self, closer: Closer) -> Self {
         self.closer = Some(closer);
+        self
+    }
+
+    /// Adds the way to have more lanes.
+    #[must_use]
+    pub fn with_streams(mut self, streams: impl Streams) -> Self {
+        self.streams = Some(Box::new(streams));
         self
     }
 }

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::Lanes;
+
 /// Options of links and listeners. They hold for the next bind or connect, not for links that exist.
 ///
 /// # Examples
@@ -24,10 +26,10 @@ use std::time::Duration;
 pub struct LinkOptions {
     /// Bytes the kernel buffers for sending (`SO_SNDBUF`). The system may take another value: Linux doubles it,
     /// and has a limit. `None`, the default, leaves it to the system, which for tcp adapts it. tcp, ipc and udp. With quic, which
-    /// buffers by itself, how much may wait to be acknowledged; 1 MiB by default.
+    /// buffers by itself, how much may wait to be acknowledged, for each lane; 1 MiB by default.
     pub send_buffer: Option<usize>,
     /// Bytes the kernel buffers of what has arrived (`SO_RCVBUF`); else as for sending. With quic the window:
-    /// how much the peer may send that we have not read.
+    /// how much the peer may send that we have not read, on each lane.
     pub receive_buffer: Option<usize>,
     /// Whether the system probes silent peers. By default it does. tcp; quic where there is no
     /// [`liveness`](Self::liveness).
@@ -67,6 +69,8 @@ pub struct LinkOptions {
     /// The interface for groups whose address names none: by its name, or an IPv4 group's by an address of it. `None`,
     /// the default, leaves it to the system. udp.
     pub multicast_interface: Option<String>,
+    /// Streams that do not hold each other up. Default one. quic.
+    pub lanes: Lanes,
 }
 
 impl Default for LinkOptions {
@@ -85,6 +89,7 @@ impl Default for LinkOptions {
             multicast_hops: 1,
             multicast_loop: true,
             multicast_interface: None,
+            lanes: Lanes::default(),
         }
     }
 }

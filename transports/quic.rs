@@ -1,9 +1,9 @@
 //! `quic://`: one ordered stream for each peer, encrypted, over UDP (RFC 9000, RFC 9001).
 //!
 //! Both sides speak the protocol `zmtp-q1` (ALPN): whoever connects opens one bidirectional stream, whose first byte
-//! is 0, the number of the only lane so far, and what follows is the bytes of the link. A stream exists for the peer
-//! only once something was sent on it, so the byte is what lets either side speak first. A side ends by finishing its
-//! half, and closes the connection with an application code: 0, or a [`CloseReason`](crate::CloseReason).
+//! is 0, the number of its lane, and what follows is the bytes of the link. A stream exists for the peer only once
+//! something was sent on it, so the byte is what lets either side speak first. More lanes are more such streams, each
+//! with its number, opened by the same side ([`Streams`](crate::Streams)). A side ends by finishing its half, and closes the connection with an application code: 0, or a [`CloseReason`](crate::CloseReason).
 //!
 //! A bound address is one UDP socket, shared by its links; all outgoing links of a runtime share another, one for each
 //! version of IP. Invariant: the socket of an address lives as long as its listener or any of its links; an address
@@ -22,11 +22,12 @@ use tokio::runtime;
 use crate::address::{self, Host, Place};
 use crate::resolve::{self, endpoint_of, reachable};
 use crate::{
-    BoxFuture, Closer, Endpoint, EndpointError, Link, LinkOptions, Listener, PeerProof, Purpose, Transport,
-    Wire,
+    BoxFuture, Closer, Endpoint, EndpointError, Lanes, Link, LinkOptions, Listener, Medium, PeerProof,
+    Purpose, Transport, Wire,
 };
 
 mod identity;
+mod lanes;
 mod listen;
 mod reset;
 mod stream;
@@ -37,14 +38,12 @@ mod tune;
 pub use identity::{CredentialError, Identity};
 pub use trust::Trust;
 
+use lanes::{MAIN_LANE, QuicLanes};
 use listen::Known;
 use stream::QuicStream;
 use tls::Verdict;
 
 const SCHEME: &str = "quic";
-
-/// The lane that every connection has, in the first byte of its stream.
-const MAIN_LANE: u8 = 0;
 
 /// The `quic://` transport: whom it is, and whom it trusts.
 ///
@@ -175,6 +174,10 @@ impl Transport for Quic {
         }
     }
 
+    fn medium(&self, _: &Endpoint) -> Medium {
+        Medium::Streams
+    }
+
     fn connect(&self, to: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Link>> {
         let (quic, options) = (self.clone(), options.clone());
         let place = self.check(to, Purpose::Connect).and_then(|()| place(to, Purpose::Connect));
@@ -202,16 +205,15 @@ impl Quic {
         let Some(trust) = &self.servers else { return Err(io::ErrorKind::InvalidInput.into()) };
         let verdict = Verdict::default();
         let mut config = ClientConfig::new(Arc::new(tls::client(trust, self.identity.as_ref(), &verdict)?));
-        config.transport_config(tune::transport(&options, 0, target.ip()));
+        config.transport_config(tune::transport(&options, tune::Side::Client, target.ip()));
         let socket = self.sockets.outgoing(target.is_ipv4())?;
         let connecting = socket
             .connect_with(config, target, &name)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let connection = connecting.await.map_err(|error| verdict.failed(error))?;
-        let (mut send, recv) = connection.open_bi().await.map_err(tls::failed)?;
-        send.write_all(&[MAIN_LANE]).await.map_err(stream::write_failed)?;
+        let halves = lanes::open(&connection, &options.lanes, MAIN_LANE).await?;
         let local = SocketAddr::new(source(target)?, socket.local_addr()?.port());
-        link(QuicStream::new(connection, (send, recv), socket), local)
+        link(QuicStream::new(connection, halves, socket), local, options.lanes)
     }
 }
 
@@ -280,13 +282,15 @@ fn socket(udp: UdpSocket, mut config: EndpointConfig, server: Option<ServerConfi
     Socket::new(config, server, udp, Arc::new(TokioRuntime))
 }
 
-fn link(stream: QuicStream, local: SocketAddr) -> io::Result<Link> {
+fn link(stream: QuicStream, local: SocketAddr, lanes: Lanes) -> io::Result<Link> {
     let connection = stream.connection.clone();
+    let streams = QuicLanes::new(connection.clone(), lanes);
     let peer = endpoint_of(SCHEME, connection.remote_address())?;
     let proof = proof(&connection);
     let closer = Closer::new(move |why| connection.close(tls::code(why), why.to_string().as_bytes()));
     let local = endpoint_of(SCHEME, local)?;
-    Ok(Link::new(Wire::Stream(Box::new(stream)), local, peer).with_proof(proof).with_closer(closer))
+    let link = Link::new(Wire::Stream(Box::new(stream)), local, peer);
+    Ok(link.with_proof(proof).with_closer(closer).with_streams(streams))
 }
 
 fn proof(connection: &Connection) -> Option<PeerProof> {

@@ -41,7 +41,7 @@ fn poll_take(
     cx: &Context<'_>,
     batch: &mut Batch,
 ) -> Poll<Result<(), Disconnect>> {
-    port.poll_take(pipe, cx, batch, &mut Vec::new()).map(|taken| match taken {
+    port.poll_take(pipe.lane(0), cx, batch, &mut Vec::new()).map(|taken| match taken {
         Taken::Some => Ok(()),
         Taken::Finished => Err(Disconnect::Closed),
         Taken::Stop(why) => Err(why),
@@ -77,7 +77,7 @@ impl Gate {
             self.ask(cx);
         }
         if self.room > 0 {
-            self.room = self.port.deliver_copy(self.pipe, frames, 1);
+            self.room = self.port.deliver_copy(self.pipe.lane(0), frames, 1);
         } else if self.misses {
             self.missed += 1;
         } else {
@@ -95,7 +95,7 @@ impl Gate {
 
     /// Asks the lane; without room, our waker stays there.
     fn ask(&mut self, cx: &Context<'_>) {
-        if let Poll::Ready(room) = self.port.poll_room(self.pipe, cx) {
+        if let Poll::Ready(room) = self.port.poll_room(self.pipe.lane(0), cx) {
             self.room = room;
             self.misses = false;
             report_dropped(&*self.port, self.pipe, std::mem::take(&mut self.missed), Dropped::ReceiverFull);

@@ -29,7 +29,7 @@ use crate::error::Disconnect;
 use crate::event::Event;
 use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
-use crate::pipe::{Batch, Bell, HighWater, Offer, PipeId, Taken};
+use crate::pipe::{Batch, Bell, HighWater, LaneId, Offer, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -77,20 +77,23 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
 
     fn report(&self, event: Event);
 
-    /// A pipe for a wire peer; `None` once the socket closes.
-    fn attach(&self, endpoint: &Endpoint) -> Option<PipeId>;
+    /// A pipe for a wire peer with so many lanes; `None` once the socket closes.
+    fn attach(&self, endpoint: &Endpoint, lanes: u8) -> Option<PipeId>;
 
     /// A handshake finished. Returns the commands that the peer must hear first, taken together with the
     /// state they come from: later ones will be queued.
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect>;
 
-    /// Rings when [`poll_take`](Self::poll_take) has something after it was pending.
-    fn bell(&self, pipe: PipeId) -> Bell;
+    /// A dialled pipe gets a link that has so many lanes.
+    fn open_lanes(&self, pipe: PipeId, lanes: u8);
+
+    /// A lane's driver begins. Its bell rings when [`poll_take`](Self::poll_take) has something after it was pending.
+    fn drive(&self, lane: LaneId) -> Bell;
 
     /// What to write next; hands back what `batch` freed. Without anything, the waker is kept.
     fn poll_take(
         &self,
-        pipe: PipeId,
+        lane: LaneId,
         cx: &Context<'_>,
         batch: &mut Batch,
         commands: &mut Vec<Command>,
@@ -98,22 +101,28 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
 
     /// The kernel is full: takes what `batch` freed off the gauge. Says why the link must be given up, if it
     /// must; else the waker is kept for that.
-    fn blocked(&self, pipe: PipeId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect>;
+    fn blocked(&self, lane: LaneId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect>;
 
-    /// How many messages the pipe's lane takes. Without room, the waker is kept.
-    fn poll_room(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<usize>;
+    /// How many messages the lane takes. Without room, the waker is kept.
+    fn poll_room(&self, lane: LaneId, cx: &Context<'_>) -> Poll<usize>;
 
     /// Appends runs of whole frames to the lane. Returns the room that is left.
-    fn deliver(&self, pipe: PipeId, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> usize;
+    fn deliver(&self, lane: LaneId, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> usize;
 
     /// As [`deliver`](Self::deliver), by copy.
-    fn deliver_copy(&self, pipe: PipeId, run: &[u8], messages: usize) -> usize;
+    fn deliver_copy(&self, lane: LaneId, run: &[u8], messages: usize) -> usize;
 
     /// Whether anybody wants messages whose first frame is this, of those that nobody has filtered.
     fn wants(&self, topic: &[u8]) -> bool;
 
     /// The peer subscribed or cancelled, joined or left.
     fn command(&self, pipe: PipeId, command: Command);
+
+    /// The driver of a lane beside the first is gone; `batch` is what it had not finished.
+    fn lane_lost(&self, lane: LaneId, batch: Batch);
+
+    /// The link must end, for a reason that its first lane does not see.
+    fn give_up(&self, pipe: PipeId, why: Disconnect);
 
     /// The link is gone and the pipe stays; `batch` is what the link had not finished.
     fn lost(&self, pipe: PipeId, batch: Batch);

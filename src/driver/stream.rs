@@ -4,9 +4,11 @@
 //! extra tasks. It resolves to the reason why the connection ended; whoever owns it takes the batch that was under
 //! way out of it.
 
+mod ending;
+mod lanes;
 mod prompt;
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
@@ -14,16 +16,17 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use zocket_transport::{Closer, PeerProof, Stream};
+use zocket_transport::{Closer, PeerProof, Stream, Streams};
 
+pub(crate) use self::lanes::Lanes;
 pub(crate) use self::prompt::Driven;
 use super::lookout::Lookout;
 use super::scratch::{self, READ};
 use super::sweep::Sweeper;
-use super::{Ends, Port, Remains};
+use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::pipe::{Batch, Bell, CHEAP, COPIED, PipeId, SLICES, Taken};
+use crate::pipe::{Batch, Bell, CHEAP, COPIED, LaneId, PipeId, SLICES, Taken};
 use crate::sync::Ticket;
 use crate::zmtp::{self, Command, Engine, PeerInfo, SocketKind};
 
@@ -31,24 +34,31 @@ use crate::zmtp::{self, Command, Engine, PeerInfo, SocketKind};
 /// by message count alone this doubled the throughput of 32 KiB messages.
 const READ_BUDGET: usize = 512 * 1024;
 
-/// A connection: a wire, the engine that speaks over it, and the pipe it serves.
+/// A connection: a wire, the engine that speaks over it, and the pipe it serves; or a further lane of one.
 #[derive(Debug)]
 pub(crate) struct Connection {
     wire: Box<dyn Stream>,
     /// Of a wire whose end is a message to the peer.
     closer: Option<Closer>,
     proof: Option<PeerProof>,
+    /// Of a link that can have more lanes, until they are there.
+    streams: Option<Box<dyn Streams>>,
+    lanes: Lanes,
     engine: Engine,
     port: Arc<dyn Port>,
     ends: Ends,
     /// Dialled connections have one from the start, accepted ones get it with the handshake.
     pipe: Option<PipeId>,
+    /// Its lane. The first is the connection itself.
+    number: u8,
     phase: Phase,
     input: BytesMut,
     /// The start of a message whose end has not arrived.
     held: Vec<Bytes>,
     /// Its last small runs, by copy: a run for each frame would cost many times the frame.
     held_tail: BytesMut,
+    /// All that had arrived was read when we last looked.
+    is_dry: bool,
     /// What the lane takes, as far as we know: it can only be more.
     room: usize,
     /// Bytes of a message, on the average of the last run.
@@ -85,27 +95,30 @@ enum Phase {
 impl Connection {
     fn new(
         wire: Box<dyn Stream>,
-        (closer, proof): (Option<Closer>, Option<PeerProof>),
         port: Arc<dyn Port>,
         ends: Ends,
         pipe: Option<PipeId>,
         this: Weak<Mutex<Self>>,
+        engine: Engine,
     ) -> Self {
-        let engine = Engine::new(port.engine_config(), Instant::now().into_std());
         let lookout = Lookout::new(port.options().busy_poll);
         let sweeper = Sweeper::new(port.pool());
         Self {
             wire,
-            closer,
-            proof,
+            closer: None,
+            proof: None,
+            streams: None,
+            lanes: Lanes::default(),
             engine,
             port,
             ends,
             pipe,
+            number: 0,
             phase: Phase::Handshake,
             input: BytesMut::new(),
             held: Vec::new(),
             held_tail: BytesMut::new(),
+            is_dry: false,
             room: 0,
             average: 0,
             batch: Batch::default(),
@@ -156,28 +169,8 @@ impl Connection {
         }
     }
 
-    fn take_remains(&mut self) -> Remains {
-        let batch = std::mem::take(&mut self.batch);
-        // From here on nobody writes in our stead.
-        let phase = std::mem::replace(&mut self.phase, Phase::Farewell);
-        Remains { pipe: self.pipe, was_ready: phase != Phase::Handshake, batch }
-    }
-
-    /// What a wire that closes by itself calls a broken pipe: the peer hears no more, but what it said before is still
-    /// to be read, up to its end.
-    fn unheard(&mut self, why: Disconnect, cx: &Context<'_>) -> Result<bool, Disconnect> {
-        match &why {
-            Disconnect::Io(error) if self.closer.is_some() && error.kind() == ErrorKind::BrokenPipe => {
-                self.blocked(cx)
-            }
-            _ => Err(why),
-        }
-    }
-
-    fn leave_closing(&mut self) {
-        if let Some(ticket) = self.closing.take() {
-            self.port.leave_closing(ticket);
-        }
+    const fn lane_of(&self, pipe: PipeId) -> LaneId {
+        pipe.lane(self.number)
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
@@ -273,7 +266,8 @@ impl Connection {
                 self.renew_prompt(cx.waker());
                 let waker = self.prompt.as_ref().map_or_else(|| cx.waker(), |(_, prompt)| prompt);
                 let cx = &Context::from_waker(waker);
-                let taken = self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands);
+                let lane = self.lane_of(pipe);
+                let taken = self.port.poll_take(lane, cx, &mut self.batch, &mut self.commands);
                 self.asleep = taken.is_pending();
                 match taken {
                     Poll::Pending => return Ok(Poll::Pending),
@@ -292,10 +286,10 @@ impl Connection {
             Phase::Shutdown if Pin::new(&mut self.wire).poll_shutdown(cx)?.is_ready() => {
                 self.phase = Phase::Farewell;
                 // Where closing is a message, the peer has everything by now.
-                if self.closer.is_some() { Err(Disconnect::Closed) } else { Ok(Poll::Ready(())) }
+                if self.closes_by_message() { Err(Disconnect::Closed) } else { Ok(Poll::Ready(())) }
             }
             Phase::Shutdown | Phase::Farewell => {
-                match self.port.poll_take(pipe, cx, &mut self.batch, &mut self.commands) {
+                match self.port.poll_take(self.lane_of(pipe), cx, &mut self.batch, &mut self.commands) {
                     Poll::Ready(Taken::Stop(why)) => Err(why),
                     Poll::Ready(Taken::Some | Taken::Finished) | Poll::Pending => Ok(Poll::Pending),
                 }
@@ -326,7 +320,8 @@ impl Connection {
     /// The kernel is full. What it has taken of a half-written chunk makes room for senders.
     fn blocked(&mut self, cx: &Context<'_>) -> Result<bool, Disconnect> {
         self.batch.settle();
-        match self.pipe.and_then(|pipe| self.port.blocked(pipe, cx, &mut self.batch)) {
+        let lane = self.pipe.map(|pipe| self.lane_of(pipe));
+        match lane.and_then(|lane| self.port.blocked(lane, cx, &mut self.batch)) {
             Some(why) => Err(why),
             None => Ok(true),
         }
@@ -335,6 +330,7 @@ impl Connection {
     /// Reads until the kernel is empty or the lane full (false), or the budget spent (true).
     fn drive_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         let mut budget = READ_BUDGET;
+        self.is_dry = false;
         while self.digest(cx)? {
             if budget == 0 {
                 return Ok(true);
@@ -346,6 +342,7 @@ impl Connection {
             };
             match read {
                 Poll::Pending => {
+                    self.is_dry = true;
                     scratch::give_back(&mut self.input);
                     return Ok(false);
                 }
@@ -388,7 +385,7 @@ impl Connection {
                 return Ok(true);
             }
             if let (0, Phase::Traffic, Some(pipe)) = (self.room, self.phase, self.pipe)
-                && let Poll::Ready(room) = self.port.poll_room(pipe, cx)
+                && let Poll::Ready(room) = self.port.poll_room(self.lane_of(pipe), cx)
             {
                 self.room = room;
                 self.engine.set_reading(true, now());
@@ -411,18 +408,8 @@ impl Connection {
         }
     }
 
-    /// Tells the peer why: closes with a reason, or else says what the engine has to say, if that goes at once.
-    fn last_words(&mut self, why: &Disconnect, cx: &mut Context<'_>) {
-        if let (Some(reason), Some(closer)) = (why.told(), self.closer.take()) {
-            closer.close(reason);
-        } else if self.batch.is_empty() && self.owes() {
-            let control = self.engine.control();
-            drop(Pin::new(&mut self.wire).poll_write(cx, control));
-        }
-    }
-
     fn deliver(&mut self, bytes: usize, messages: u32) {
-        let Some(pipe) = self.pipe else { return };
+        let Some(lane) = self.pipe.map(|pipe| self.lane_of(pipe)) else { return };
         let messages = messages as usize;
         self.average = bytes / messages.max(1);
         if messages == 0 && bytes <= COPIED {
@@ -436,21 +423,26 @@ impl Connection {
         if messages == 0 {
             self.held.push(self.input.split_to(bytes).freeze());
         } else if bytes <= COPIED && self.held.is_empty() {
-            self.room = self.port.deliver_copy(pipe, &self.input[..bytes], messages);
+            self.room = self.port.deliver_copy(lane, &self.input[..bytes], messages);
             self.input.advance(bytes);
         } else {
             let last = self.input.split_to(bytes).freeze();
-            self.room = self.port.deliver(pipe, &mut self.held, last, messages);
+            self.room = self.port.deliver(lane, &mut self.held, last, messages);
         }
     }
 
     fn begin_traffic(&mut self, info: PeerInfo) -> Result<(), Disconnect> {
+        let dialled = self.pipe.is_some();
+        let lanes = self.lanes_with(&info);
         let pipe = match self.pipe {
             Some(pipe) => pipe,
-            None => self.port.attach(&self.ends.endpoint).ok_or(Disconnect::Closed)?,
+            None => self.port.attach(&self.ends.endpoint, lanes).ok_or(Disconnect::Closed)?,
         };
+        if dialled && self.port.options().link.lanes.count() > 1 {
+            self.port.open_lanes(pipe, lanes);
+        }
         self.pipe = Some(pipe);
-        self.bell = self.port.bell(pipe);
+        self.bell = self.port.drive(pipe.lane(0));
         self.leave_closing();
         let info = info.with_proof(self.proof.take());
         let greeting = self.port.identify(pipe, &info, &self.ends)?;
@@ -459,6 +451,7 @@ impl Connection {
         self.is_prompt = [Some(self.port.engine_config().kind), info.kind()].contains(&Some(SocketKind::Req));
         let (endpoint, peer) = (self.ends.endpoint.clone(), self.ends.peer.clone());
         self.port.report(Event::Ready { pipe, endpoint, peer, info });
+        self.start_lanes(pipe, lanes, dialled);
         Ok(())
     }
 }
@@ -466,11 +459,4 @@ impl Connection {
 /// The engine's time, which is the runtime's: it can be paused.
 fn now() -> std::time::Instant {
     Instant::now().into_std()
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.leave_closing();
-        self.sweeper.hand_over(self.port.pool());
-    }
 }

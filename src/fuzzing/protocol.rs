@@ -129,7 +129,7 @@ fn handshake(kind: SocketKind) -> Vec<u8> {
     let mut wire = BytesMut::from(&b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x01NULL"[..]);
     wire.resize(64, 0);
     let mut ready = BytesMut::from(&b"\x05READY"[..]);
-    put_own(&mut ready, theirs, b"");
+    put_own(&mut ready, theirs, b"", 1);
     crate::zmtp::command::put_command(&mut wire, &ready);
     wire.to_vec()
 }

@@ -114,7 +114,7 @@
 //! connect quic://host:port     as for tcp, without a source
 //! ```
 //!
-//! One ordered stream for each peer over UDP, encrypted with TLS 1.3, under the feature `quic`. Order, marks, events and
+//! One ordered stream for each peer, or several (see *Lanes*), over UDP, encrypted with TLS 1.3, under the feature `quic`. Order, marks, events and
 //! reconnection are those of tcp. A peer may change its address under way, as behind a router that forgot it or in
 //! another network, and nothing is lost; `Quic::rebind` moves on our side.
 //!
@@ -154,13 +154,22 @@
 //! # Ok(()) }
 //! ```
 //!
+//! **Lanes.** [`lanes(n)`](crate::SocketBuilder::lanes) on both sides makes up to `n` streams of a connection, the fewer of
+//! the two counting. A lost packet, a message of 100 MB or a receiver's full lane holds up what is behind it on its own
+//! lane and nothing else; order is promised within a lane. Publishers choose it by the topic, the first frame of a message
+//! of several, and radios by the group; a [`Dealer`](crate::Dealer) or [`Router`](crate::Router) is told with
+//! [`lane`](crate::Socket::lane). Each has queues, marks and a window of its own, and may have a
+//! [priority](crate::Lanes::priority). Over other transports all lanes are one. On the wire, the READY of a side
+//! that wants more than one has the property `X-Lanes`, its number in a byte; whoever connected opens a bidirectional stream for each further lane, whose
+//! first byte is its number, and then both send frames of messages on it. Commands stay on the first.
+//!
 //! **Refusals.** A wrong name, an unknown key, an expired certificate: the event's reason is
 //! [`Disconnect::Trust`](crate::Disconnect::Trust), on both sides. The one who connects goes on as after every refusal,
 //! at the longest of its waits (30 s unless set), for the mending may happen on the other side: a certificate is
 //! renewed, a key admitted. [`stop_on_refusal`](crate::Reconnect::stop_on_refusal) gives up instead.
 //!
 //! **Buffers.** Between sender and receiver there are, in place of the kernel's buffers, the bytes that wait to be
-//! acknowledged and those that wait to be read: at most 1 MiB each, unless
+//! acknowledged and those that wait to be read: at most 1 MiB each for each lane, unless
 //! [`send_buffer`](crate::SocketBuilder::send_buffer) and [`receive_buffer`](crate::SocketBuilder::receive_buffer) say
 //! otherwise. A receiver at its mark stops the sender as over tcp. A closing socket waits, within linger, until its peer
 //! has acknowledged everything.

@@ -68,7 +68,9 @@ impl Direct {
 }
 
 impl Outbound for Direct {
-    const ANY_PIPE: bool = false;
+    fn any_pipe(&self) -> bool {
+        false
+    }
 
     fn attach(&mut self, pipe: PipeId) {
         self.sessions.0.insert_at(pipe, 0);

@@ -119,7 +119,9 @@ impl Distribute {
 }
 
 impl Outbound for Distribute {
-    const ANY_PIPE: bool = false;
+    fn any_pipe(&self) -> bool {
+        false
+    }
 
     fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
@@ -153,6 +155,10 @@ impl Outbound for Distribute {
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         self.matches.clear();
         self.subscriptions.matches(message.first(), &mut self.matches);
+        // A message of one frame has no topic of its own: it goes where all such go.
+        if message.only().is_none() {
+            outlets.lane_by(message.first());
+        }
         self.matches.extend(&self.silent);
         if self.options.no_drop && self.any_full(outlets) {
             return Routed::Blocked;

@@ -26,6 +26,10 @@ pub(crate) struct FakeOutlets {
     pub(crate) refusals: usize,
     /// How many copies found no room.
     pub(crate) missed: usize,
+    /// The lane that is sent on.
+    pub(crate) lane: u8,
+    /// What last chose it.
+    pub(crate) topic: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -94,6 +98,14 @@ impl Outlets for FakeOutlets {
 
     fn command(&mut self, to: PipeId, command: Command) {
         self.commands.push((to, command));
+    }
+
+    fn lane(&self) -> u8 {
+        self.lane
+    }
+
+    fn lane_by(&mut self, topic: &[u8]) {
+        self.topic = Some(topic.into());
     }
 }
 

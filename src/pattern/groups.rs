@@ -44,7 +44,9 @@ impl Broadcast {
 }
 
 impl Outbound for Broadcast {
-    const ANY_PIPE: bool = false;
+    fn any_pipe(&self) -> bool {
+        false
+    }
 
     fn identify(&mut self, pipe: PipeId, peer: &PeerInfo, _outlets: &mut impl Outlets) -> Welcome {
         self.peers.insert_at(pipe, ());
@@ -76,6 +78,7 @@ impl Outbound for Broadcast {
         self.members.clear();
         self.joined.holders(message.first(), &mut self.members);
         self.members.extend(&self.silent);
+        outlets.lane_by(message.first());
         // All are asked before anything is sent: found out half way, it would go twice to those before.
         if self.no_drop && self.members.iter().any(|&pipe| outlets.room(pipe) == Offer::Full) {
             return Routed::Blocked;

@@ -7,7 +7,7 @@
 //! | kind | outbound | inbound |
 //! |---|---|---|
 //! | PUSH, PULL | [`LoadBalance`](load_balance::LoadBalance) / – | – / [`FairQueue`](fair_queue::FairQueue) |
-//! | DEALER | `LoadBalance` | `FairQueue` |
+//! | DEALER | [`ByLane`](by_lane::ByLane) | `FairQueue` |
 //! | PAIR | [`Exclusive`](exclusive::Exclusive) | `FairQueue` of one |
 //! | REQ | [`Ask`](lockstep::Ask) | [`Answer`](lockstep::Answer) |
 //! | REP | [`Direct`](direct::Direct), by the pipe in the request | [`Requests`](direct::Requests) + [`envelope`] |
@@ -18,6 +18,7 @@
 //!
 //! Source: RFC 28 (request-reply), 29 (publish-subscribe), 30 (pipeline), 31 (exclusive pair), 48 (radio-dish).
 
+pub(crate) mod by_lane;
 pub(crate) mod direct;
 pub(crate) mod distribute;
 pub(crate) mod envelope;
@@ -54,6 +55,12 @@ pub(crate) trait Outlets {
 
     /// Sends a command ahead of messages. Commands are bounded by the pattern's own state, not by marks.
     fn command(&mut self, to: PipeId, command: Command);
+
+    /// The lane that the message goes on, where peers have several.
+    fn lane(&self) -> u8;
+
+    /// Has the topic choose it.
+    fn lane_by(&mut self, topic: &[u8]);
 }
 
 /// Where messages arrive: one lane a pipe.
@@ -98,7 +105,9 @@ pub(crate) enum Welcome {
 pub(crate) trait Outbound: Send + 'static {
     /// Whether a message may go to any pipe, so that one waiting sender is as good as another. If not, room in
     /// one pipe may be what the last in line waits for, and all of them must look.
-    const ANY_PIPE: bool = true;
+    fn any_pipe(&self) -> bool {
+        true
+    }
 
     /// The pipe exists and may queue: on the connecting side that is before anybody answered.
     fn attach(&mut self, _pipe: PipeId) {}

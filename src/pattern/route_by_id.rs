@@ -186,7 +186,9 @@ impl RouteById {
 }
 
 impl Outbound for RouteById {
-    const ANY_PIPE: bool = false;
+    fn any_pipe(&self) -> bool {
+        false
+    }
 
     fn attach(&mut self, pipe: PipeId) {
         if self.pipes.get(pipe).is_none() {

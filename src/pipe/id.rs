@@ -1,4 +1,4 @@
-//! The name of a pipe. Patterns know pipes by this value alone.
+//! The name of a pipe, which is all that patterns know of it, and of its lanes.
 
 use std::fmt;
 
@@ -26,6 +26,18 @@ impl PipeId {
     pub(crate) const fn generation(self) -> u32 {
         self.generation
     }
+
+    /// One of its lanes.
+    pub(crate) const fn lane(self, number: u8) -> LaneId {
+        LaneId { pipe: self, number }
+    }
+}
+
+/// One lane of a pipe. Every pipe has number 0; only over transports that have lanes there may be more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneId {
+    pub(crate) pipe: PipeId,
+    pub(crate) number: u8,
 }
 
 impl fmt::Debug for PipeId {

@@ -20,6 +20,8 @@ pub(crate) struct Lane {
     muted: bool,
     /// The pipe is gone; the lane goes when it is empty.
     orphaned: bool,
+    /// How many messages are of links that have ended. Kept only where a peer has several lanes.
+    earlier: usize,
     /// Somebody waits for room: the driver, or an in-process sender.
     starved: bool,
     driver: Option<Waker>,
@@ -47,6 +49,16 @@ impl Lane {
         lane
     }
 
+    /// An empty one of the same kind, for another lane of the same peer.
+    pub(crate) fn sibling(&self) -> Self {
+        let held = match &self.held {
+            Held::Chunks(queue) => Held::Chunks(queue.sibling()),
+            Held::Messages { .. } => Held::Messages { queue: VecDeque::new(), bytes: 0 },
+        };
+        let lane = Self::new(held, self.mark, self.conflate);
+        Self { muted: self.muted, orphaned: self.orphaned, ..lane }
+    }
+
     /// Ties the lane of a waiting pipe to the peer that came.
     pub(crate) fn link(&mut self, mark: HighWater, conflate: bool, resumer: Waker) {
         (self.mark, self.conflate) = (mark, conflate);
@@ -60,6 +72,7 @@ impl Lane {
             conflate,
             muted: false,
             orphaned: false,
+            earlier: 0,
             starved: false,
             driver: None,
             resumer: None,
@@ -177,11 +190,27 @@ impl Lane {
         }
     }
 
+    /// As [`pop`](Self::pop), where a peer has several lanes.
+    pub(crate) fn pop_counted(&mut self, into: &mut Message) -> bool {
+        self.earlier = self.earlier.saturating_sub(1);
+        self.pop(into)
+    }
+
     pub(crate) fn skip(&mut self) {
         match &mut self.held {
             Held::Chunks(queue) => queue.skip(),
             Held::Messages { .. } => drop(self.pop(&mut Message::new())),
         }
+    }
+
+    /// What it holds is of a link that has ended.
+    pub(crate) fn end_session(&mut self) {
+        self.earlier = self.messages();
+    }
+
+    /// Whether it holds something of a link that has ended.
+    pub(crate) const fn has_earlier(&self) -> bool {
+        self.earlier > 0
     }
 
     /// Whether an in-process sender may push; if not, it is told at low water.

@@ -23,18 +23,23 @@
 mod batch;
 mod bell;
 mod id;
+mod inlet;
 mod lane;
 mod mark;
 mod outbox;
+mod outboxes;
 mod queue;
 mod table;
 
 pub(crate) use batch::{Batch, SLICES};
 pub(crate) use bell::Bell;
+pub(crate) use id::LaneId;
 pub use id::PipeId;
+pub(crate) use inlet::Inlet;
 pub(crate) use lane::Lane;
 pub use mark::HighWater;
 pub(crate) use outbox::{Closing, Outbox, Taken};
+pub(crate) use outboxes::Outboxes;
 pub(crate) use queue::{CHEAP, COPIED, Chunk, ChunkQueue, UNCOPIED};
 pub(crate) use table::Table;
 

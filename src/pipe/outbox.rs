@@ -56,12 +56,18 @@ pub(crate) struct Outbox {
     stop: Option<Disconnect>,
     /// What is queued is for the present link only.
     discard: bool,
+    /// Somebody writes what is queued, or is about to.
+    driven: bool,
 }
 
 impl Outbox {
     pub(crate) fn new(mark: HighWater, conflate: bool, pool: &Pool) -> Self {
+        Self::with_queue(ChunkQueue::new(pool), mark, conflate)
+    }
+
+    fn with_queue(queue: ChunkQueue, mark: HighWater, conflate: bool) -> Self {
         Self {
-            queue: ChunkQueue::new(pool),
+            queue,
             mark,
             conflate,
             starved: false,
@@ -72,7 +78,13 @@ impl Outbox {
             closing: Closing::Open,
             stop: None,
             discard: false,
+            driven: false,
         }
+    }
+
+    /// Another one of the same kind, for another lane.
+    pub(crate) fn sibling(&self) -> Self {
+        Self { closing: self.closing, ..Self::with_queue(self.queue.sibling(), self.mark, self.conflate) }
     }
 
     pub(crate) const fn queue(&self) -> &ChunkQueue {
@@ -160,12 +172,14 @@ impl Outbox {
         if self.closing == Closing::Draining { Poll::Ready(Taken::Finished) } else { Poll::Pending }
     }
 
-    /// Says whether the pipe must stop dialling: it closes and holds nothing, or closes at once.
-    pub(crate) fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<()> {
+    /// Says whether the pipe must stop dialling: it closes and holds nothing, also not in `others`, or closes at once.
+    pub(crate) fn poll_stop(&mut self, cx: &Context<'_>, others: &[Self]) -> Poll<()> {
         (self.stop, self.discard) = (None, false);
         match self.closing {
             Closing::Now => Poll::Ready(()),
-            Closing::Draining if self.queue.is_empty() => Poll::Ready(()),
+            Closing::Draining if self.queue.is_empty() && !others.iter().any(Self::is_busy) => {
+                Poll::Ready(())
+            }
             Closing::Open | Closing::Draining => {
                 self.park(cx);
                 Poll::Pending
@@ -208,8 +222,8 @@ impl Outbox {
 
     /// The link is gone. What the peer did not get whole returns to the head, unless `keep` is false: then it
     /// is dropped with everything queued. Commands are dropped: the next greeting says them anew. Returns how
-    /// many messages were dropped.
-    pub(crate) fn lost(&mut self, mut batch: Batch, keep: bool) -> usize {
+    /// many messages were dropped, and whether what is queued was kept.
+    pub(crate) fn lost(&mut self, mut batch: Batch, keep: bool) -> (usize, bool) {
         batch.settle();
         self.settle(&mut batch);
         let (rest, settled) = batch.into_rest();
@@ -221,23 +235,51 @@ impl Outbox {
             self.queue.give_back(rest, settled.bytes, settled.messages);
         }
         self.commands.clear();
-        self.stop = None;
-        let discard = std::mem::take(&mut self.discard);
-        if keep && !discard { 0 } else { self.queue.clear() }
+        // Of the link's driver, which may not be the next one's.
+        (self.driver, self.blocked, self.stop) = (None, None, None);
+        let keep = keep && !std::mem::take(&mut self.discard);
+        (if keep { 0 } else { self.queue.clear() }, keep)
     }
 
     /// Closes, or closes faster. Returns the driver, if it sleeps.
     pub(crate) fn close(&mut self, closing: Closing) -> Option<Waker> {
         self.closing = self.closing.max(closing);
+        self.rouse()
+    }
+
+    /// Ends the present link, and keeps what is queued for the next. Returns the driver, if it sleeps.
+    pub(crate) fn give_up(&mut self, why: Disconnect) -> Option<Waker> {
+        self.stop.get_or_insert(why);
+        self.rouse()
+    }
+
+    /// Has the driver look here again. Returns it, if it sleeps.
+    pub(crate) fn rouse(&mut self) -> Option<Waker> {
         self.bell.ring();
         self.blocked.take().or_else(|| self.driver.take())
+    }
+
+    /// Whether somebody writes what is queued.
+    pub(crate) const fn set_driven(&mut self, driven: bool) {
+        self.driven = driven;
+    }
+
+    /// Whether there is something to be written, or that may not have arrived.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.driven || !self.queue.is_empty()
+    }
+
+    /// Moves what waits here behind what waits in `other`.
+    pub(crate) fn move_to(&mut self, other: &mut Self) {
+        self.queue.move_to(&mut other.queue);
+        // Whoever waits for room here waits for it there.
+        other.starved |= std::mem::take(&mut self.starved);
     }
 
     /// Ends the present link. A dialled pipe gets a fresh one; what is queued for this one is dropped with it.
     pub(crate) fn stop(&mut self, why: Disconnect) -> Option<Waker> {
         self.discard = true;
         self.stop = Some(why);
-        self.bell.ring();
-        self.blocked.take().or_else(|| self.driver.take())
+        self.rouse()
     }
 }

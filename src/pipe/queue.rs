@@ -113,6 +113,11 @@ impl ChunkQueue {
         Self { chunks: VecDeque::with_capacity(BURST / 2), pool: pool.clone(), ..Self::default() }
     }
 
+    /// An empty one, of the same pool.
+    pub(crate) fn sibling(&self) -> Self {
+        Self::new(&self.pool)
+    }
+
     pub(crate) const fn messages(&self) -> usize {
         self.messages
     }
@@ -289,11 +294,25 @@ impl ChunkQueue {
 
     /// Drops everything that waits here. Returns how many messages that was.
     pub(crate) fn clear(&mut self) -> usize {
-        let messages = self.chunks.iter().map(Chunk::messages).sum();
-        let bytes = self.chunks.iter().map(Chunk::len).sum();
+        let (messages, bytes) = self.waiting();
         self.chunks.clear();
         self.release(messages, bytes);
         messages
+    }
+
+    /// Moves everything that waits here behind what waits in `other`.
+    pub(crate) fn move_to(&mut self, other: &mut Self) {
+        let (messages, bytes) = self.waiting();
+        self.release(messages, bytes);
+        Self::drop_kept(&mut other.chunks);
+        other.chunks.append(&mut self.chunks);
+        other.messages += messages;
+        other.bytes += bytes;
+    }
+
+    /// The messages and bytes that nobody has taken.
+    fn waiting(&self) -> (usize, usize) {
+        self.chunks.iter().fold((0, 0), |(messages, bytes), c| (messages + c.messages(), bytes + c.len()))
     }
 
     /// The first frame of the next message, undecoded.

@@ -4,10 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use zocket_transport::{KeepAlive, LinkOptions, Liveness};
+use zocket_transport::{KeepAlive, Lanes, LinkOptions, Liveness};
 
 use super::core::Core;
-use super::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, Welcomes, kind};
+use super::kinds::{Conflates, Named, Probes, Publishes, Queues, Spreads, Waits, Welcomes, kind};
 use super::{Pattern, Receives, Socket};
 use crate::context::Context;
 use crate::message::{Frame, Message};
@@ -174,6 +174,21 @@ impl<P: Queues> SocketBuilder<P> {
     /// The send queue's marks, per peer. Default 1000 messages and 64 MiB.
     pub const fn send_high_water(mut self, mark: HighWater) -> Self {
         self.options.send_high_water = mark;
+        self
+    }
+}
+
+impl<P: Spreads> SocketBuilder<P> {
+    /// Over how many ordered lanes the messages to and from a peer are spread, where the transport has them
+    /// (`quic://`): what is lost, large, or not received on one holds up no other. Two peers use as many as the one
+    /// that asks for fewer. Default one.
+    ///
+    /// PUB and XPUB choose the lane by the first frame of a message of several frames, which is its topic, and RADIO by
+    /// the group; all messages of one frame share the first lane. DEALER and ROUTER send on lane 0, or the one they are
+    /// told: [`Socket::lane`]; a welcome message and what XSUB sends go on lane 0. Order holds within a lane. High-water
+    /// marks hold for each lane by itself, and so does [`conflate`](Self::conflate): the newest of each lane is kept.
+    pub fn lanes(mut self, lanes: impl Into<Lanes>) -> Self {
+        self.options.link.lanes = lanes.into();
         self
     }
 }

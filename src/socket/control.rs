@@ -130,7 +130,9 @@ impl<P: Composition> Core<P> {
         let largest = Self::check_medium(&*transport, &to, Purpose::Connect)?;
         let failed = |error: io::Error| ConnectError::GaveUp { endpoint: to.clone(), reason: error.into() };
         let handle = self.handle().map_err(failed)?;
-        let pipe = self.attach_wire(&to, true).ok_or(ConnectError::Closed)?;
+        let several = transport.medium(&to) == Medium::Streams;
+        let lanes = if several { self.options.link.lanes.count() } else { 1 };
+        let pipe = self.attach_wire(&to, true, lanes).ok_or(ConnectError::Closed)?;
         self.name(pipe, name)?;
         self.limit(largest);
         self.endpoints.add_dialled(to.clone(), pipe);
@@ -169,7 +171,7 @@ impl<P: Composition> Core<P> {
         purpose: Purpose,
     ) -> Result<Largest, EndpointError> {
         let medium = transport.medium(endpoint);
-        if medium == Medium::Stream {
+        if matches!(medium, Medium::Stream | Medium::Streams) {
             return Ok(Largest::ANY);
         }
         let framed = Ok(Largest::frames(datagram::MAX_BYTES));
@@ -257,9 +259,9 @@ impl<P: Composition> Core<P> {
         let notices = out.pattern.detach(pipe);
         self.notify(pipe, notices, &mut out.effects);
         let is_wire = match out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            Some(Outlet::Wire(outbox)) => {
+            Some(Outlet::Wire(outboxes)) => {
                 let closing = if self.linger().is_zero() { Closing::Now } else { Closing::Draining };
-                out.effects.wakes.add(outbox.close(closing));
+                out.effects.wakes.add_all(outboxes.close(closing));
                 true
             }
             _ => false,
@@ -285,8 +287,8 @@ impl<P: Composition> Core<P> {
     fn stop_pipe(&self, pipe: PipeId) {
         let mut locked = self.lock_out();
         let out = &mut *locked;
-        if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            out.effects.wakes.add(outbox.close(Closing::Now));
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            out.effects.wakes.add_all(outboxes.close(Closing::Now));
         }
     }
 
@@ -312,7 +314,7 @@ impl<P: Composition> Core<P> {
         let mut ending = Vec::new();
         for (pipe, state) in out.pipes.iter_mut() {
             match &mut state.outlet {
-                Outlet::Wire(outbox) => out.effects.wakes.add(outbox.close(closing)),
+                Outlet::Wire(outboxes) => out.effects.wakes.add_all(outboxes.close(closing)),
                 Outlet::Waiting(waiting) if !waiting.messages.is_empty() && closing == Closing::Draining => {}
                 Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
             }
@@ -358,7 +360,7 @@ impl<P: Composition> Core<P> {
         let mut ending = Vec::new();
         for (pipe, state) in out.pipes.iter_mut() {
             match &mut state.outlet {
-                Outlet::Wire(outbox) => out.effects.wakes.add(outbox.close(Closing::Now)),
+                Outlet::Wire(outboxes) => out.effects.wakes.add_all(outboxes.close(Closing::Now)),
                 Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
             }
         }

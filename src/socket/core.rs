@@ -18,7 +18,7 @@ use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
 use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
-use crate::pipe::{Closing, Lane, PipeId, Table};
+use crate::pipe::{Closing, Inlet, PipeId, Table};
 use crate::sync::{Tasks, Ticket, WaitSet, Wakes};
 use crate::zmtp::Config;
 
@@ -60,7 +60,7 @@ pub(super) struct Out<O> {
 #[derive(Debug)]
 pub(super) struct In<I> {
     pub(super) pattern: I,
-    pub(super) lanes: Table<Lane>,
+    pub(super) lanes: Table<Inlet>,
     pub(super) receivers: WaitSet,
     pub(super) closed: bool,
     budget: Budget,
@@ -409,6 +409,8 @@ impl<O: Outbound> Out<O> {
             effects: &mut self.effects,
             mark: options.send_high_water,
             conflate: options.conflate,
+            lanes: options.link.lanes.count(),
+            lane: 0,
         };
         (&mut self.pattern, view)
     }
@@ -438,7 +440,7 @@ impl In<Answer> {
 
 /// The lanes of a socket for the length of one critical section.
 struct LanesView<'a> {
-    lanes: &'a mut Table<Lane>,
+    lanes: &'a mut Table<Inlet>,
     wakes: &'a mut Wakes,
 }
 
@@ -446,11 +448,9 @@ impl LanesView<'_> {
     /// Somebody waited for room that is there now, or for the end of a lane whose pipe is gone.
     #[cold]
     fn settle(&mut self, from: PipeId) {
-        let Some(lane) = self.lanes.get_mut(from) else { return };
-        if lane.resumes() {
-            self.wakes.add(lane.take_driver());
-        }
-        if lane.is_orphaned() && lane.messages() == 0 {
+        let Some(inlet) = self.lanes.get_mut(from) else { return };
+        self.wakes.add_all(inlet.take_resumed());
+        if inlet.is_orphaned() && inlet.is_empty() {
             self.lanes.remove(from);
         }
     }
@@ -463,18 +463,18 @@ impl Lanes for LanesView<'_> {
 
     #[inline(always)]
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool {
-        let Some(lane) = self.lanes.get_mut(from) else { return false };
-        let popped = lane.pop(into);
-        if lane.is_due() {
+        let Some(inlet) = self.lanes.get_mut(from) else { return false };
+        let popped = inlet.pop(into);
+        if inlet.is_due() {
             self.settle(from);
         }
         popped
     }
 
     fn skip(&mut self, from: PipeId) {
-        let Some(lane) = self.lanes.get_mut(from) else { return };
-        lane.skip();
-        if lane.is_due() {
+        let Some(inlet) = self.lanes.get_mut(from) else { return };
+        inlet.skip();
+        if inlet.is_due() {
             self.settle(from);
         }
     }

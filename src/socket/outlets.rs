@@ -1,6 +1,7 @@
 //! A socket's outgoing pipes, as its pattern sees them.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -13,7 +14,7 @@ use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pattern::Outlets;
-use crate::pipe::{ChunkQueue, HighWater, Offer, Outbox, PipeId, Table};
+use crate::pipe::{ChunkQueue, HighWater, Offer, Outboxes, PipeId, Table};
 use crate::sync::{TaskGuard, Wakes};
 use crate::zmtp::{Command, PeerInfo};
 
@@ -33,7 +34,7 @@ pub(super) struct OutPipe {
 #[derive(Debug)]
 pub(super) enum Outlet {
     /// To a driver.
-    Wire(Outbox),
+    Wire(Outboxes),
     /// Straight into the lane of an in-process peer.
     Local { port: Arc<dyn Port>, pipe: PipeId },
     /// To an in-process peer that has not bound yet.
@@ -102,6 +103,10 @@ pub(super) struct View<'a> {
     pub(super) effects: &'a mut Effects,
     pub(super) mark: HighWater,
     pub(super) conflate: bool,
+    /// How many lanes messages are spread over, where peers have as many.
+    pub(super) lanes: u8,
+    /// The one that this message goes on.
+    pub(super) lane: u8,
 }
 
 /// An in-process pipe whose name another one took.
@@ -137,7 +142,7 @@ impl OutPipe {
     /// How much waits for the peer: messages and bytes.
     pub(super) fn queued(&self) -> (usize, usize) {
         match &self.outlet {
-            Outlet::Wire(outbox) => (outbox.queue().messages(), outbox.queue().bytes()),
+            Outlet::Wire(outboxes) => outboxes.queued(),
             Outlet::Local { .. } => (0, 0),
             Outlet::Waiting(waiting) => (waiting.messages.len(), waiting.bytes),
         }
@@ -145,6 +150,11 @@ impl OutPipe {
 }
 
 impl View<'_> {
+    /// Has the message go on a lane.
+    pub(super) const fn pick_lane(&mut self, number: u8) {
+        self.lane = number % self.lanes;
+    }
+
     fn wake(&mut self, driver: Option<Waker>) {
         self.effects.wakes.add(driver);
     }
@@ -153,8 +163,8 @@ impl View<'_> {
     pub(super) fn evict(&mut self, old: PipeId) -> Option<Evicted> {
         let state = self.pipes.get_mut(old)?;
         match &mut state.outlet {
-            Outlet::Wire(outbox) => {
-                self.effects.wakes.add(outbox.stop(Disconnect::HandedOver));
+            Outlet::Wire(outboxes) => {
+                self.effects.wakes.add(outboxes.first().stop(Disconnect::HandedOver));
                 None
             }
             Outlet::Local { port, pipe } => Some(Evicted {
@@ -169,16 +179,17 @@ impl View<'_> {
     }
 
     /// The pipes that would take a message now, whatever the pattern has been told of them.
-    pub(super) fn with_room(&self) -> Vec<PipeId> {
-        let fits = |(pipe, state): (PipeId, &OutPipe)| {
-            let fits = match &state.outlet {
-                Outlet::Wire(outbox) => outbox.fits(),
-                Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
+    pub(super) fn with_room(&mut self) -> Vec<PipeId> {
+        let (lane, conflate, mark) = (self.lane, self.conflate, self.mark);
+        let fits = |(pipe, state): (PipeId, &mut OutPipe)| {
+            let fits = match &mut state.outlet {
+                Outlet::Wire(outboxes) => outboxes.at(lane).fits(),
+                Outlet::Waiting(waiting) => conflate || waiting.has_room(mark),
                 Outlet::Local { port, pipe } => port.has_room(*pipe) == Offer::Taken,
             };
             fits.then_some(pipe)
         };
-        self.pipes.iter().filter_map(fits).collect()
+        self.pipes.iter_mut().filter_map(fits).collect()
     }
 
     /// Queues a copy for one of several peers, encoding the message when the first of them needs it.
@@ -189,10 +200,11 @@ impl View<'_> {
             }
             return;
         }
+        let lane = self.lane;
         match self.pipes.get_mut(to).map(|pipe| &mut pipe.outlet) {
-            Some(Outlet::Wire(outbox)) => {
+            Some(Outlet::Wire(outboxes)) => {
                 let encoded = encoded.get_or_insert_with(|| ChunkQueue::encode(message));
-                let driver = outbox.push_encoded(encoded);
+                let driver = outboxes.at(lane).push_encoded(encoded);
                 self.wake(driver);
             }
             _ => {
@@ -203,10 +215,23 @@ impl View<'_> {
 }
 
 impl Outlets for View<'_> {
+    #[inline]
+    fn lane(&self) -> u8 {
+        self.lane
+    }
+
+    fn lane_by(&mut self, topic: &[u8]) {
+        if self.lanes > 1 {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(topic);
+            self.lane = u8::try_from(hasher.finish() % u64::from(self.lanes)).unwrap_or_default();
+        }
+    }
+
     fn room(&mut self, to: PipeId) -> Offer {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         let has_room = match &mut pipe.outlet {
-            Outlet::Wire(outbox) => outbox.has_room(),
+            Outlet::Wire(outboxes) => outboxes.at(self.lane).has_room(),
             Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
             Outlet::Local { port, pipe } => return port.has_room(*pipe),
         };
@@ -217,7 +242,8 @@ impl Outlets for View<'_> {
     fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         match &mut pipe.outlet {
-            Outlet::Wire(outbox) => {
+            Outlet::Wire(outboxes) => {
+                let outbox = outboxes.at(self.lane);
                 if !outbox.has_room() {
                     return Offer::Full;
                 }
@@ -254,8 +280,8 @@ impl Outlets for View<'_> {
 
     fn command(&mut self, to: PipeId, command: Command) {
         match self.pipes.get_mut(to).map(|pipe| &mut pipe.outlet) {
-            Some(Outlet::Wire(outbox)) => {
-                let driver = outbox.command(command);
+            Some(Outlet::Wire(outboxes)) => {
+                let driver = outboxes.first().command(command);
                 self.wake(driver);
             }
             Some(Outlet::Local { port, pipe }) => port.command(*pipe, command),

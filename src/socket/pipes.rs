@@ -17,22 +17,24 @@ use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::Message;
 use crate::pattern::{Inbound, Outbound};
-use crate::pipe::{Closing, Lane, Outbox, PipeId};
+use crate::pipe::{Closing, Inlet, Lane, LaneId, Outbox, Outboxes, PipeId};
 use crate::zmtp::Command;
 
 impl<P: Composition> Core<P> {
-    /// A pipe to a wire peer.
-    pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool) -> Option<PipeId> {
+    /// A pipe to a wire peer, with which there may be so many lanes.
+    pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool, lanes: u8) -> Option<PipeId> {
         let pool = self.context.pool();
         let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate, pool);
         let outbox = Outbox::new(self.options.send_high_water, self.options.conflate, pool);
-        self.attach_with(endpoint, lane, Outlet::Wire(outbox), dialled)
+        let mut inlet = Inlet::from(lane);
+        inlet.agree(lanes);
+        self.attach_with(endpoint, inlet, Outlet::Wire(Outboxes::new(outbox, lanes)), dialled)
     }
 
     pub(super) fn attach_with(
         &self,
         endpoint: &Endpoint,
-        lane: Lane,
+        inlet: impl Into<Inlet>,
         outlet: Outlet,
         dialled: bool,
     ) -> Option<PipeId> {
@@ -41,7 +43,7 @@ impl<P: Composition> Core<P> {
             return None;
         }
         let mut inn = self.lock_in();
-        let pipe = inn.lanes.insert(lane);
+        let pipe = inn.lanes.insert(inlet.into());
         inn.pattern.attach(pipe);
         drop(inn);
         let endpoint = endpoint.clone();
@@ -72,9 +74,9 @@ impl<P: Composition> Core<P> {
         out.effects.wakes.add_all(out.linked.all());
         let mut inn = self.lock_in();
         inn.pattern.detach(pipe);
-        if let Some(lane) = inn.lanes.get_mut(pipe) {
-            lane.orphan();
-            if lane.messages() == 0 {
+        if let Some(inlet) = inn.lanes.get_mut(pipe) {
+            inlet.orphan();
+            if inlet.is_empty() {
                 inn.lanes.remove(pipe);
             }
         }
@@ -93,12 +95,15 @@ impl<P: Composition> Core<P> {
         }
     }
 
-    pub(super) fn deliver_with(&self, pipe: PipeId, append: impl FnOnce(&mut Lane) -> bool) -> usize {
+    pub(super) fn deliver_with(&self, lane: LaneId, append: impl FnOnce(&mut Lane) -> bool) -> usize {
         if !P::RECEIVES {
             return usize::MAX;
         }
         let mut inn = self.lock_in();
-        let Some(lane) = inn.lanes.get_mut(pipe) else { return usize::MAX };
+        let LaneId { pipe, number } = lane;
+        let Some(lane) = inn.lanes.get_mut(pipe).and_then(|inlet| inlet.at(number)) else {
+            return usize::MAX;
+        };
         let was_empty = append(lane);
         let room = lane.room();
         if was_empty {
@@ -155,8 +160,8 @@ impl<P: Composition> Core<P> {
         let Some(state) = out.pipes.get_mut(pipe) else { return };
         let dialled = state.dialled;
         let local = match &mut state.outlet {
-            Outlet::Wire(outbox) => {
-                out.effects.wakes.add(outbox.stop(why));
+            Outlet::Wire(outboxes) => {
+                out.effects.wakes.add(outboxes.first().stop(why));
                 None
             }
             Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
@@ -176,9 +181,9 @@ impl<P: Composition> Core<P> {
         while let Some((pipe, name)) = out.pattern.unmute() {
             let mut inn = self.lock_in();
             inn.pattern.identify(pipe, Some(&name));
-            if let Some(lane) = inn.lanes.get_mut(pipe) {
-                lane.set_muted(false);
-                out.effects.wakes.add(lane.take_driver());
+            if let Some(inlet) = inn.lanes.get_mut(pipe) {
+                inlet.set_muted(false);
+                out.effects.wakes.add_all(inlet.take_drivers());
             }
         }
     }
@@ -202,7 +207,7 @@ impl<P: Composition> Core<P> {
 impl<O: Outbound> Out<O> {
     /// There is room somewhere: somebody who waits may try.
     pub(super) fn wake_sender(&mut self) {
-        if O::ANY_PIPE {
+        if self.pattern.any_pipe() {
             self.effects.wakes.add(self.senders.first());
         } else {
             self.effects.wakes.add_all(self.senders.all());

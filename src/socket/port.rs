@@ -16,7 +16,7 @@ use crate::event::{Dropped, Event};
 use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{Batch, Bell, Closing, HighWater, Lane, Offer, PipeId, Taken};
+use crate::pipe::{Batch, Bell, Closing, HighWater, Inlet, Lane, LaneId, Offer, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -45,8 +45,18 @@ impl<P: Composition> Port for Core<P> {
         self.monitors.report(&event);
     }
 
-    fn attach(&self, endpoint: &Endpoint) -> Option<PipeId> {
-        self.attach_wire(endpoint, false)
+    fn attach(&self, endpoint: &Endpoint, lanes: u8) -> Option<PipeId> {
+        self.attach_wire(endpoint, false, lanes)
+    }
+
+    fn open_lanes(&self, pipe: PipeId, lanes: u8) {
+        let mut out = self.lock_out();
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            outboxes.agree(lanes);
+        }
+        if let Some(inlet) = self.lock_in().lanes.get_mut(pipe) {
+            inlet.agree(lanes);
+        }
     }
 
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect> {
@@ -54,7 +64,7 @@ impl<P: Composition> Port for Core<P> {
         let out = &mut *locked;
         match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
             // It only lingers: nothing is routed to it any more.
-            Some(Outlet::Wire(outbox)) if !outbox.is_open() && out.closing == Closing::Open => {
+            Some(Outlet::Wire(outboxes)) if !outboxes.is_open() && out.closing == Closing::Open => {
                 return Ok(Vec::new());
             }
             Some(Outlet::Wire(_) | Outlet::Local { .. }) if out.closing != Closing::Now => {}
@@ -86,8 +96,8 @@ impl<P: Composition> Port for Core<P> {
             out.effects.events.push(Event::Muted { pipe, routing_id: info.routing_id().clone() });
         }
         let mut inn = self.lock_in();
-        if let Some(lane) = inn.lanes.get_mut(pipe) {
-            lane.set_muted(muted);
+        if let Some(inlet) = inn.lanes.get_mut(pipe) {
+            inlet.set_muted(muted);
         }
         if !muted {
             inn.pattern.identify(pipe, name.as_ref());
@@ -103,59 +113,60 @@ impl<P: Composition> Port for Core<P> {
         Ok(greeting)
     }
 
-    fn bell(&self, pipe: PipeId) -> Bell {
-        match self.lock_out().pipes.get(pipe).map(|pipe| &pipe.outlet) {
-            Some(Outlet::Wire(outbox)) => outbox.bell(),
+    fn drive(&self, lane: LaneId) -> Bell {
+        match self.lock_out().pipes.get_mut(lane.pipe).map(|pipe| &mut pipe.outlet) {
+            Some(Outlet::Wire(outboxes)) => outboxes.drive(lane.number),
             _ => Bell::default(),
         }
     }
 
     fn poll_take(
         &self,
-        pipe: PipeId,
+        LaneId { pipe, number }: LaneId,
         cx: &Context<'_>,
         batch: &mut Batch,
         commands: &mut Vec<Command>,
     ) -> Poll<Taken> {
         let mut out = self.lock_out();
-        let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) else {
+        let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) else {
             return Poll::Ready(Taken::Stop(Disconnect::Closed));
         };
-        let taken = outbox.poll_take(cx, batch, commands);
-        if outbox.resumes() {
+        let taken = outboxes.poll_take(number, cx, batch, commands);
+        if outboxes.resumes(number) {
             out.resume(pipe);
         }
         out.release();
         taken
     }
 
-    fn blocked(&self, pipe: PipeId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {
+    fn blocked(&self, lane: LaneId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {
+        let LaneId { pipe, number } = lane;
         let mut out = self.lock_out();
         let mut why = Some(Disconnect::Closed);
-        if let Some(Outlet::Wire(outbox)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            outbox.settle(batch);
-            why = outbox.blocked(cx);
-            if outbox.resumes() {
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            why = outboxes.blocked(number, cx, batch);
+            if outboxes.resumes(number) {
                 out.resume(pipe);
             }
         }
         why
     }
 
-    fn poll_room(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<usize> {
+    fn poll_room(&self, lane: LaneId, cx: &Context<'_>) -> Poll<usize> {
         if !P::RECEIVES {
             return Poll::Ready(usize::MAX);
         }
         let mut inn = self.lock_in();
-        inn.lanes.get_mut(pipe).map_or(Poll::Ready(usize::MAX), |lane| lane.poll_room(cx))
+        let lane = inn.lanes.get_mut(lane.pipe).and_then(|inlet| inlet.at(lane.number));
+        lane.map_or(Poll::Ready(usize::MAX), |lane| lane.poll_room(cx))
     }
 
-    fn deliver(&self, pipe: PipeId, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> usize {
-        self.deliver_with(pipe, |lane| lane.append(held, last, messages))
+    fn deliver(&self, lane: LaneId, held: &mut Vec<Bytes>, last: Bytes, messages: usize) -> usize {
+        self.deliver_with(lane, |lane| lane.append(held, last, messages))
     }
 
-    fn deliver_copy(&self, pipe: PipeId, run: &[u8], messages: usize) -> usize {
-        self.deliver_with(pipe, |lane| lane.append_copy(run, messages))
+    fn deliver_copy(&self, lane: LaneId, run: &[u8], messages: usize) -> usize {
+        self.deliver_with(lane, |lane| lane.append_copy(run, messages))
     }
 
     fn wants(&self, topic: &[u8]) -> bool {
@@ -173,6 +184,22 @@ impl<P: Composition> Port for Core<P> {
         self.notify(pipe, notice, &mut out.effects);
     }
 
+    fn lane_lost(&self, lane: LaneId, batch: Batch) {
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(lane.pipe).map(|pipe| &mut pipe.outlet) {
+            out.effects.wakes.add(outboxes.lane_lost(lane.number, batch));
+        }
+    }
+
+    fn give_up(&self, pipe: PipeId, why: Disconnect) {
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            out.effects.wakes.add(outboxes.first().give_up(why));
+        }
+    }
+
     fn lost(&self, pipe: PipeId, batch: Batch) {
         let mut locked = self.lock_out();
         let out = &mut *locked;
@@ -181,9 +208,9 @@ impl<P: Composition> Port for Core<P> {
         let mut dropped = 0;
         if let Some(state) = out.pipes.get_mut(pipe) {
             state.peer = None;
-            if let Outlet::Wire(outbox) = &mut state.outlet {
-                dropped = outbox.lost(batch, keep || !state.dialled);
-                if outbox.resumes() {
+            if let Outlet::Wire(outboxes) = &mut state.outlet {
+                dropped = outboxes.lost(batch, keep || !state.dialled);
+                if outboxes.any_resumes() {
                     out.resume(pipe);
                 }
             }
@@ -197,7 +224,10 @@ impl<P: Composition> Port for Core<P> {
         out.wake_sender();
         self.notify(pipe, notices, &mut out.effects);
         let mut inn = self.lock_in();
-        let waiting = inn.lanes.get(pipe).map_or(0, Lane::messages);
+        let waiting = inn.lanes.get_mut(pipe).map_or(0, |inlet| {
+            inlet.end_session();
+            inlet.messages()
+        });
         inn.pattern.lost(pipe, waiting);
         // A request that waits for its reply must hear of it.
         out.effects.wakes.add_all(inn.receivers.all());
@@ -212,7 +242,7 @@ impl<P: Composition> Port for Core<P> {
 
     fn poll_stop(&self, pipe: PipeId, cx: &Context<'_>) -> Poll<()> {
         match self.lock_out().pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            Some(Outlet::Wire(outbox)) => outbox.poll_stop(cx),
+            Some(Outlet::Wire(outboxes)) => outboxes.poll_stop(cx),
             _ => Poll::Ready(()),
         }
     }
@@ -239,9 +269,8 @@ impl<P: Composition> Port for Core<P> {
     ) -> Offer {
         let mut locked = self.lock_in();
         let inn = &mut *locked;
-        let Some(lane) = inn.lanes.get_mut(pipe).filter(|lane| !lane.is_orphaned()) else {
-            return Offer::Gone;
-        };
+        let inlet = inn.lanes.get_mut(pipe).filter(|inlet| !inlet.is_orphaned());
+        let Some(lane) = inlet.map(Inlet::first) else { return Offer::Gone };
         if !P::RECEIVES {
             return Offer::Taken;
         }
@@ -266,11 +295,11 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn has_room(&self, pipe: PipeId) -> Offer {
-        match self.lock_in().lanes.get_mut(pipe).filter(|lane| !lane.is_orphaned()) {
+        match self.lock_in().lanes.get_mut(pipe).filter(|inlet| !inlet.is_orphaned()) {
             None => Offer::Gone,
             Some(_) if !P::RECEIVES => Offer::Taken,
-            Some(lane) => {
-                if lane.has_room() {
+            Some(inlet) => {
+                if inlet.first().has_room() {
                     Offer::Taken
                 } else {
                     Offer::Full
@@ -308,7 +337,7 @@ impl<P: Composition> Port for Core<P> {
         if let Some(lane) = self.lock_in().lanes.get_mut(pipe) {
             let resumer = resumer(Arc::clone(&peer), peer_pipe);
             let conflate = self.options.conflate || peer.options().conflate;
-            lane.link(self.options.receive_high_water.plus(capacity), conflate, resumer);
+            lane.first().link(self.options.receive_high_water.plus(capacity), conflate, resumer);
         }
         let linked = match out.pipes.get_mut(pipe) {
             Some(state) => state.link(peer, peer_pipe, &mut out.effects.wakes),

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) max_message_bytes: u64,
     /// The most frames of a message; 0 is taken for 1.
     pub(crate) max_frames: u32,
+    /// How many lanes we want, where a transport has them.
+    pub(crate) lanes: u8,
 }
 
 /// Something the driver has to know.
@@ -70,6 +72,8 @@ pub(crate) struct Engine {
     owed_pong: Option<Frame>,
     /// Bytes of the input that were there at the last look.
     seen: usize,
+    /// It is a lane: commands go over the connection itself.
+    messages_only: bool,
 }
 
 impl Engine {
@@ -88,6 +92,24 @@ impl Engine {
             owed_ping: false,
             owed_pong: None,
             seen: 0,
+            messages_only: false,
+            config,
+        }
+    }
+
+    /// A further lane of a connection: it begins with messages, and nothing else comes.
+    pub(crate) fn for_lane(config: Arc<Config>) -> Self {
+        Self {
+            handshake: None,
+            handshake_due: None,
+            version: Version::V3_1,
+            scanner: Scanner::new(config.max_message_bytes, config.max_frames, config.kind),
+            heartbeat: Heartbeat::default(),
+            control: BytesMut::new(),
+            owed_ping: false,
+            owed_pong: None,
+            seen: 0,
+            messages_only: true,
             config,
         }
     }
@@ -191,6 +213,7 @@ impl Engine {
             let command = match self.scanner.scan(input, room)? {
                 Found::Nothing => return Ok(None),
                 Found::Traffic { bytes, messages } => return Ok(Some(Event::Traffic { bytes, messages })),
+                _ if self.messages_only => return Err(ProtocolError::CommandOnLane),
                 Found::Command(header) => self.command(header, input, &now)?,
                 Found::Subscription(header) => {
                     let command = Command::from_message(body(header, input));

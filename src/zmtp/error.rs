@@ -88,6 +88,15 @@ pub enum ProtocolError {
         /// The length in the frame's header.
         claimed: u64,
     },
+    /// A lane that the handshake did not speak of, or that is there already.
+    #[error("the peer opened lane {number}, which the handshake has no place for")]
+    BadLane {
+        /// Its number.
+        number: u8,
+    },
+    /// Commands go over the first lane only.
+    #[error("the peer sent a command on a lane that is for messages")]
+    CommandOnLane,
     /// The prefix of a subscription is longer than we take.
     #[error("the peer sent a subscription of {len} bytes, the limit is {limit}")]
     PrefixTooLong {

@@ -1,8 +1,8 @@
 //! Properties: what the two sides tell of themselves in the handshake, and [`PeerInfo`], what we keep of it.
 //!
 //! On the wire a property is `namelen(1) name valuelen(4) value`, one after the other to the end of the command.
-//! We send Socket-Type, Identity (the kinds that have one to tell, even an empty one) and `X-Zocket`, by which
-//! two zockets know each other. Names are compared in any case and sent in their canonical one: libzmq compares
+//! We send Socket-Type, Identity (the kinds that have one to tell, even an empty one), `X-Zocket`, by which two zockets
+//! know each other, and, where more than one lane is wanted, `X-Lanes`, their number in a byte. Names are compared in any case and sent in their canonical one: libzmq compares
 //! exactly.
 //!
 //! Source: RFC 37, "The NULL Mechanism", "Metadata"; RFC 28 for routing ids; libzmq's `mechanism.cpp`.
@@ -20,6 +20,7 @@ use crate::message::Frame;
 const SOCKET_TYPE: &str = "Socket-Type";
 const IDENTITY: &str = "Identity";
 const ZOCKET: &str = "X-Zocket";
+const LANES: &str = "X-Lanes";
 
 /// The longest routing id (RFC 28).
 pub(crate) const MAX_ROUTING_ID: usize = 255;
@@ -114,6 +115,14 @@ impl PeerInfo {
         self.metadata.properties.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// How many lanes the peer wants.
+    pub(crate) fn lanes(&self) -> u8 {
+        match self.property(LANES) {
+            Some(&[lanes]) => lanes.max(1),
+            _ => 1,
+        }
+    }
+
     /// Whether the peer is this library too.
     #[must_use]
     pub fn is_zocket(&self) -> bool {
@@ -186,12 +195,15 @@ fn split_property(input: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// Writes what we tell of ourselves.
-pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8]) {
+pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8], lanes: u8) {
     put_property(out, SOCKET_TYPE, kind.name().as_bytes());
     if kind.tells_routing_id() {
         put_property(out, IDENTITY, routing_id);
     }
     put_property(out, ZOCKET, b"1");
+    if lanes > 1 {
+        put_property(out, LANES, &[lanes]);
+    }
 }
 
 fn put_property(out: &mut BytesMut, name: &str, value: &[u8]) {
@@ -226,7 +238,7 @@ mod tests {
     fn req_dealer_and_router_tell_even_an_empty_routing_id_and_nobody_else_does() {
         for kind in SocketKind::ALL {
             let mut out = BytesMut::new();
-            put_own(&mut out, kind, b"");
+            put_own(&mut out, kind, b"", 1);
             let mut expected = vec![(SOCKET_TYPE, kind.name().as_bytes())];
             if ["REQ", "DEALER", "ROUTER"].contains(&kind.name()) {
                 expected.push((IDENTITY, b""));

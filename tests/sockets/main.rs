@@ -14,6 +14,7 @@ mod flow;
 mod groups;
 mod hostile;
 mod inproc;
+mod lanes;
 mod lifecycle;
 mod matrix;
 mod names;

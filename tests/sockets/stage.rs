@@ -276,7 +276,7 @@ pub(crate) fn fill<P: Sends>(socket: &Socket<P>, first: u32, size: usize) -> u32
 
 /// As long without room for a message, all on the way stands still: small kernel buffers move in fits, for a closed
 /// window is probed after 200 ms.
-const STILL: Duration = Duration::from_millis(400);
+pub(crate) const STILL: Duration = Duration::from_millis(400);
 
 /// Fills a socket until it stays full: nothing trickles into the kernel any more. Returns how many it took.
 pub(crate) async fn fill_up<P: Sends>(socket: &Socket<P>, size: usize) -> u32 {

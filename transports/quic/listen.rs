@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint as Socket, ReadExactError, ServerConfig};
+use quinn::{Connection, Endpoint as Socket, ServerConfig};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::identity::Identity;
-use super::stream::{self, QuicStream};
+use super::stream::QuicStream;
 use super::tls::{self, Verdict};
 use super::trust::Trust;
-use super::{MAIN_LANE, Quic, SCHEME, Sockets, link, lock, reset, socket, tune, udp_socket};
+use super::{MAIN_LANE, Quic, SCHEME, Sockets, lanes, link, lock, reset, socket, tune, udp_socket};
 use crate::address::Place;
 use crate::resolve::{self, endpoint_of};
-use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Link, LinkOptions, Listener};
+use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Lanes, Link, LinkOptions, Listener};
 
 /// How long the port of the last link is waited for. `quinn` holds the socket until what may still arrive of its closed
 /// connections has died away, three times their time-out for probes (RFC 9000, section 10.2): over a second for a peer
@@ -212,34 +212,34 @@ impl Bound {
             // One of its own, to know what was wrong with this peer.
             config.crypto = Arc::new(tls::server(&self.identity, self.clients.as_ref(), &verdict)?);
         }
-        config.transport_config(tune::transport(&self.options, 1, incoming.remote_address().ip()));
+        config.transport_config(tune::transport(
+            &self.options,
+            tune::Side::Server,
+            incoming.remote_address().ip(),
+        ));
         let (port, unfinished) = (Arc::clone(&self.port), Counted::new(&self.unfinished));
+        let lanes = self.options.lanes.clone();
         Ok(async move {
             let _unfinished = unfinished;
             let connecting = incoming.accept_with(Arc::new(config)).map_err(tls::failed)?;
             let connection = connecting.await.map_err(|error| verdict.failed(error))?;
-            first_stream(connection, port).await
+            first_stream(connection, port, lanes).await
         })
     }
 }
 
-async fn first_stream(connection: Connection, port: Arc<Port>) -> io::Result<Link> {
+async fn first_stream(connection: Connection, port: Arc<Port>, options: Lanes) -> io::Result<Link> {
     let mut unborn = Unborn(Some(connection.clone()));
-    let (send, mut recv) = connection.accept_bi().await.map_err(tls::failed)?;
-    let mut lane = [0];
-    recv.read_exact(&mut lane).await.map_err(|error| match error {
-        ReadExactError::ReadError(error) => stream::read_failed(error),
-        ReadExactError::FinishedEarly(_) => io::ErrorKind::UnexpectedEof.into(),
-    })?;
-    if lane != [MAIN_LANE] {
+    let (lane, halves) = lanes::accept(&connection, &options).await?;
+    if lane != MAIN_LANE {
         connection.close(tls::code(CloseReason::Protocol), b"");
-        let text = format!("the peer's first stream is for lane {}", lane[0]);
+        let text = format!("the peer's first stream is for lane {lane}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     let local =
         SocketAddr::new(connection.local_ip().unwrap_or_else(|| port.address.ip()), port.address.port());
     unborn.0 = None;
-    link(QuicStream::new(connection, (send, recv), port), local)
+    link(QuicStream::new(connection, halves, port), local, options)
 }
 
 /// A connection that is no link yet. If nobody waits for it any more, the peer is told that it may come again.

@@ -1,7 +1,7 @@
-//! The one stream of a link, as ordered bytes.
+//! A stream of a link, as ordered bytes.
 //!
-//! Where a kernel goes on sending for a socket that was closed, here somebody has to: a stream that is dropped leaves
-//! a task behind, which closes the connection when the peer has acknowledged everything, or a time has passed.
+//! Where a kernel goes on sending for a socket that was closed, here somebody has to: the first stream of a link, when it
+//! is dropped, leaves a task behind, which closes the connection when the peer has acknowledged everything, or a time has passed.
 
 use std::any::Any;
 use std::fmt;
@@ -26,21 +26,28 @@ pub(super) struct QuicStream {
     pub(super) connection: Connection,
     send: SendStream,
     recv: RecvStream,
-    /// What must live for as long as the connection.
-    keep: Arc<dyn Any + Send + Sync>,
-    /// Where the connection is driven: the last to hold it may be elsewhere.
-    runtime: Handle,
+    /// Of the stream that the connection lives with: what must live for as long, and where it is driven, for the last to
+    /// hold it may be elsewhere.
+    keep: Option<(Arc<dyn Any + Send + Sync>, Handle)>,
     /// Resolves when the peer has acknowledged everything, or wants no more.
     finishing: Option<BoxFuture<'static, Result<(), StoppedError>>>,
 }
 
 impl QuicStream {
+    /// The first stream of a connection, with which it ends.
     pub(super) fn new(
         connection: Connection,
-        (send, recv): (SendStream, RecvStream),
+        halves: (SendStream, RecvStream),
         keep: Arc<dyn Any + Send + Sync>,
     ) -> Self {
-        Self { connection, send, recv, keep, runtime: Handle::current(), finishing: None }
+        let mut stream = Self::lane(connection, halves);
+        stream.keep = Some((keep, Handle::current()));
+        stream
+    }
+
+    /// A further one.
+    pub(super) fn lane(connection: Connection, (send, recv): (SendStream, RecvStream)) -> Self {
+        Self { connection, send, recv, keep: None, finishing: None }
     }
 
     /// Ends our direction. The second time changes nothing.
@@ -133,17 +140,18 @@ impl AsyncWrite for QuicStream {
 
 impl Drop for QuicStream {
     fn drop(&mut self) {
+        let Some((keep, runtime)) = self.keep.take() else { return };
         if self.connection.close_reason().is_some() {
             return;
         }
         let finished = self.finish();
-        let (connection, keep) = (self.connection.clone(), Arc::clone(&self.keep));
+        let connection = self.connection.clone();
         let close = async move {
             timeout(FLUSH, finished).await.ok();
             connection.close(DONE, b"");
             drop(keep);
         };
-        self.runtime.spawn(close);
+        runtime.spawn(close);
     }
 }
 

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig};
+use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::{KeepAlive, LinkOptions, Liveness};
 
-/// How many bytes of a link may wait to be read at one end, and as many to be acknowledged at the other: 1 MiB, which
-/// fills 800 Mbit/s at a round trip of 10 ms, or 80 at 100. A peer that is not read makes us hold no more. While a link
-/// is one stream, the window of the stream is the connection's.
+/// How many bytes of a lane may wait to be read at one end, and as many to be acknowledged at the other: 1 MiB, which
+/// fills 800 Mbit/s at a round trip of 10 ms, or 80 at 100. A peer that is not read makes us hold no more. The
+/// connection's window is that of all its lanes together, so that lanes which stall never use it up.
 const WINDOW: usize = 1 << 20;
 
 /// The least that either can be: a packet.
@@ -43,18 +43,28 @@ pub(super) fn take_large_packets(config: &mut EndpointConfig) {
     config.max_udp_payload_size(LOCAL_PACKET).ok();
 }
 
-/// `streams` is how many the peer may open.
-pub(super) fn transport(options: &LinkOptions, streams: u32, peer: IpAddr) -> Arc<TransportConfig> {
+/// Who is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Opens the lanes.
+    Client,
+    Server,
+}
+
+pub(super) fn transport(options: &LinkOptions, side: Side, peer: IpAddr) -> Arc<TransportConfig> {
     let window = |bytes: Option<usize>| bytes.unwrap_or(WINDOW).max(LEAST);
+    let lanes = u64::from(options.lanes.count());
     let receive = u32::try_from(window(options.receive_buffer)).unwrap_or(u32::MAX);
+    let send = u64::try_from(window(options.send_buffer)).unwrap_or(u64::MAX);
+    let streams = if side == Side::Server { options.lanes.count() } else { 0 };
     let (keep_alive, idle) = liveness(options);
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(streams.into())
         .max_concurrent_uni_streams(0_u32.into())
         .stream_receive_window(receive.into())
-        .receive_window(receive.into())
-        .send_window(u64::try_from(window(options.send_buffer)).unwrap_or(u64::MAX))
+        .receive_window(VarInt::from_u64(u64::from(receive) * lanes).unwrap_or(VarInt::MAX))
+        .send_window(send.saturating_mul(lanes))
         .datagram_receive_buffer_size(None)
         .initial_rtt(FIRST_RTT)
         .keep_alive_interval(keep_alive)

@@ -26,7 +26,7 @@ use crate::zmtp::{Config, SocketKind, radio};
 
 /// Receives at a bound address until it is aborted, or the socket closes.
 pub(in crate::driver) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn Port>, endpoint: Endpoint) {
-    let Some(pipe) = port.attach(&endpoint) else { return };
+    let Some(pipe) = port.attach(&endpoint, 1) else { return };
     let config = port.engine_config();
     let (hearing, speaker) = match config.kind {
         SocketKind::Dish => (Hearing::Dish(BytesMut::new()), SocketKind::Radio),

@@ -177,7 +177,7 @@ impl Sender {
             (None, Poll::Ready(_)) => Poll::Ready(Ok(())),
             (None, Poll::Pending) => {
                 batch.settle();
-                port.blocked(*pipe, cx, batch).map_or(Poll::Pending, |why| Poll::Ready(Err(why)))
+                port.blocked(pipe.lane(0), cx, batch).map_or(Poll::Pending, |why| Poll::Ready(Err(why)))
             }
         }
     }

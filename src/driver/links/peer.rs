@@ -61,7 +61,7 @@ impl Peer {
         Ok(Self {
             link,
             gate: Gate::new(Arc::clone(&port), pipe),
-            bell: port.bell(pipe),
+            bell: port.drive(pipe.lane(0)),
             port,
             pipe,
             ends,
@@ -137,7 +137,7 @@ impl Peer {
                 return Ok(Found::Nothing);
             }
             let mut commands = Vec::new();
-            let taken = self.port.poll_take(self.pipe, cx, &mut self.batch, &mut commands);
+            let taken = self.port.poll_take(self.pipe.lane(0), cx, &mut self.batch, &mut commands);
             self.asleep = taken.is_pending();
             match taken {
                 Poll::Pending => return Ok(Found::Nothing),
@@ -161,7 +161,7 @@ impl Peer {
     /// The kernel is full. Why the link must be given up, if it must; else our waker is kept for that.
     pub(super) fn blocked(&mut self, cx: &Context<'_>) -> Result<(), Disconnect> {
         self.batch.settle();
-        self.port.blocked(self.pipe, cx, &mut self.batch).map_or(Ok(()), Err)
+        self.port.blocked(self.pipe.lane(0), cx, &mut self.batch).map_or(Ok(()), Err)
     }
 
     pub(super) fn hear(&mut self, packet: &[u8], cx: &Context<'_>, now: Time) -> Result<(), Disconnect> {

@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
+use tokio::time::Instant;
 use zocket_transport::{Link, Wire};
 
 use super::{Connection, Phase};
@@ -21,6 +22,7 @@ use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::pipe::PipeId;
 use crate::sync::lock;
+use crate::zmtp::Engine;
 
 /// A connection, driven by the task that holds this. Others may write in its stead.
 #[derive(Debug)]
@@ -37,9 +39,13 @@ impl Driven {
             let text = "this kind of wire is not supported";
             return Err(io::Error::new(io::ErrorKind::Unsupported, text).into());
         };
-        let about = (link.closer, link.proof);
-        let connection =
-            |this: &Weak<_>| Mutex::new(Connection::new(wire, about, port, ends, pipe, this.clone()));
+        let engine = Engine::new(port.engine_config(), Instant::now().into_std());
+        let connection = |this: &Weak<_>| {
+            let mut connection = Connection::new(wire, port, ends, pipe, this.clone(), engine);
+            (connection.closer, connection.proof) = (link.closer, link.proof);
+            connection.streams = link.streams;
+            Mutex::new(connection)
+        };
         Ok(Self(Arc::new_cyclic(connection)))
     }
 
@@ -50,7 +56,10 @@ impl Driven {
 
     /// Resolves when the connection has ended.
     pub(crate) async fn end(&self) -> Disconnect {
-        poll_fn(|cx| lock(&self.0).poll_end(cx)).await
+        let why = poll_fn(|cx| lock(&self.0).poll_end(cx)).await;
+        let lanes = std::mem::take(&mut lock(&self.0).lanes);
+        lanes.end(&why).await;
+        why
     }
 
     /// What is left when the connection has ended.

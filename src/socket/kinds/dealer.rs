@@ -1,6 +1,7 @@
 //! DEALER: spreads messages, collects messages, adds nothing. RFC 28.
 
 use crate::options::SocketOptions;
+use crate::pattern::by_lane::ByLane;
 use crate::pattern::fair_queue::FairQueue;
 use crate::pattern::load_balance::LoadBalance;
 use crate::socket::{Composition, Pattern, Receives, Sends, Socket};
@@ -12,13 +13,13 @@ use crate::zmtp::SocketKind;
 pub enum Kind {}
 
 impl Composition for Kind {
-    type Outbound = LoadBalance;
+    type Outbound = ByLane;
     type Inbound = FairQueue;
     const KIND: SocketKind = SocketKind::Dealer;
 
-    fn compose(options: &SocketOptions) -> (LoadBalance, FairQueue) {
-        let balance = if options.immediate { LoadBalance::only_live() } else { LoadBalance::new() };
-        (balance, FairQueue::new())
+    fn compose(options: &SocketOptions) -> (ByLane, FairQueue) {
+        let balance = if options.immediate { LoadBalance::only_live } else { LoadBalance::new };
+        (ByLane::new(options.link.lanes.count(), balance), FairQueue::new())
     }
 }
 

@@ -48,7 +48,9 @@ pub mod kind {
 
     /// Which types have which options: bounds of [`SocketBuilder`](crate::SocketBuilder)'s methods.
     pub mod has {
-        pub use crate::socket::kinds::{Conflates, Named, Probes, Publishes, Queues, Waits, Welcomes};
+        pub use crate::socket::kinds::{
+            Conflates, Named, PicksLane, Probes, Publishes, Queues, Spreads, Waits, Welcomes,
+        };
     }
 }
 
@@ -94,6 +96,23 @@ pub trait Publishes: Pattern {}
 impl Publishes for kind::Pub {}
 impl Publishes for kind::XPub {}
 impl Publishes for kind::Radio {}
+
+/// Types whose messages may be spread over the lanes of a link, since they promise order only within a topic, or leave
+/// it to their user.
+pub trait Spreads: Pattern {}
+impl Spreads for kind::Pub {}
+impl Spreads for kind::XPub {}
+impl Spreads for kind::Sub {}
+impl Spreads for kind::XSub {}
+impl Spreads for kind::Radio {}
+impl Spreads for kind::Dish {}
+impl Spreads for kind::Dealer {}
+impl Spreads for kind::Router {}
+
+/// Types whose user says which lane a message goes on.
+pub trait PicksLane: Spreads {}
+impl PicksLane for kind::Dealer {}
+impl PicksLane for kind::Router {}
 
 /// Types that can greet new peers with a message.
 pub trait Welcomes: Pattern {}

@@ -52,7 +52,7 @@ fn peer_info(properties: &[u8], config: &Config) -> Result<PeerInfo, ProtocolErr
 
 pub(super) fn put_accept(out: &mut BytesMut, id: u64, config: &Config) {
     Kind::Accept.put(out, id);
-    put_own(out, config.kind, &config.routing_id);
+    put_own(out, config.kind, &config.routing_id, 1);
 }
 
 // ── Calling ─────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +91,7 @@ impl Caller {
         Kind::Hello.put(out, self.id);
         out.put_slice(MAGIC);
         out.put_u64(self.cookie);
-        put_own(out, self.config.kind, &self.config.routing_id);
+        put_own(out, self.config.kind, &self.config.routing_id, 1);
         self.due = now.checked_add(self.pause).unwrap_or(now);
         self.pause = self.pause.saturating_mul(2).min(AGAIN_LONGEST);
         true

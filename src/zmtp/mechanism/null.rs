@@ -20,11 +20,12 @@ pub(crate) const NAME: &str = "NULL";
 pub(crate) struct Null {
     kind: SocketKind,
     routing_id: Frame,
+    lanes: u8,
 }
 
 impl Null {
-    pub(crate) const fn new(kind: SocketKind, routing_id: Frame) -> Self {
-        Self { kind, routing_id }
+    pub(crate) const fn new(kind: SocketKind, routing_id: Frame, lanes: u8) -> Self {
+        Self { kind, routing_id, lanes }
     }
 }
 
@@ -36,7 +37,7 @@ impl Mechanism for Null {
     fn step(&mut self, from_peer: Option<&[u8]>) -> Result<Step, ProtocolError> {
         let Some(body) = from_peer else {
             let mut ready = BytesMut::from(&b"\x05READY"[..]);
-            put_own(&mut ready, self.kind, &self.routing_id);
+            put_own(&mut ready, self.kind, &self.routing_id, self.lanes);
             return Ok(Step { send: Some(ready), next: Next::Wait });
         };
         match split_name(body) {
@@ -55,12 +56,12 @@ mod tests {
     use super::*;
 
     fn answer(body: &[u8]) -> Result<Step, ProtocolError> {
-        Null::new(SocketKind::Rep, Frame::new()).step(Some(body))
+        Null::new(SocketKind::Rep, Frame::new(), 1).step(Some(body))
     }
 
     #[test]
     fn ready_goes_out_at_once() {
-        let step = Null::new(SocketKind::Rep, Frame::new()).step(None).unwrap();
+        let step = Null::new(SocketKind::Rep, Frame::new(), 1).step(None).unwrap();
         assert!(matches!(step.next, Next::Wait));
         let ready = b"\x05READY\x0BSocket-Type\0\0\0\x03REP\x08X-Zocket\0\0\0\x011";
         assert_eq!(step.send.unwrap()[..], ready[..]);

@@ -1,0 +1,232 @@
+//! A wire pipe's outgoing queues: one for each lane of its peer, and nearly always that is one.
+//!
+//! Each lane has a mark of its own, and a driver of its own while there is a link. The first lane's driver lives as long
+//! as the link: it is the last to hear that all is written.
+
+use std::task::{Context, Poll, Waker};
+
+use super::{Batch, Bell, Closing, Outbox, Taken};
+use crate::error::Disconnect;
+use crate::zmtp::Command;
+
+/// The queues of a pipe. Plain data under the socket's outbound lock.
+#[derive(Debug)]
+pub(crate) struct Outboxes {
+    first: Outbox,
+    more: Vec<Outbox>,
+    /// What is for a lane beyond these goes on the first. It never grows: a lane that once had to would overtake what
+    /// still waits there.
+    limit: u8,
+}
+
+impl Outboxes {
+    /// Queues for so many lanes, before it is known how many the peer has.
+    pub(crate) fn new(first: Outbox, lanes: u8) -> Self {
+        let more = (1..lanes).map(|_| first.sibling()).collect();
+        Self { first, more, limit: u8::MAX }
+    }
+
+    /// The queue that every pipe has.
+    pub(crate) const fn first(&mut self) -> &mut Outbox {
+        &mut self.first
+    }
+
+    /// The queue of what is sent on a lane.
+    #[inline]
+    pub(crate) fn at(&mut self, lane: u8) -> &mut Outbox {
+        if lane == 0 || self.more.is_empty() {
+            return &mut self.first;
+        }
+        self.driven_by(if lane < self.limit { lane.into() } else { 0 })
+    }
+
+    fn driven_by(&mut self, number: usize) -> &mut Outbox {
+        match number.checked_sub(1).and_then(|index| self.more.get_mut(index)) {
+            Some(outbox) => outbox,
+            None => &mut self.first,
+        }
+    }
+
+    /// A lane's driver begins. Returns its bell.
+    pub(crate) fn drive(&mut self, number: u8) -> Bell {
+        let outbox = self.driven_by(number.into());
+        outbox.set_driven(true);
+        outbox.bell()
+    }
+
+    /// A link with so many lanes begins.
+    pub(crate) fn agree(&mut self, lanes: u8) {
+        while self.more.len() + 1 < lanes.into() {
+            self.more.push(self.first.sibling());
+        }
+        self.limit = self.limit.min(lanes).max(1);
+        for outbox in self.more.iter_mut().skip(usize::from(self.limit) - 1) {
+            outbox.move_to(&mut self.first);
+        }
+    }
+
+    /// What a lane's driver is to write next.
+    pub(crate) fn poll_take(
+        &mut self,
+        number: u8,
+        cx: &Context<'_>,
+        batch: &mut Batch,
+        commands: &mut Vec<Command>,
+    ) -> Poll<Taken> {
+        let taken = self.driven_by(number.into()).poll_take(cx, batch, commands);
+        let is_first = number == 0 && matches!(taken, Poll::Ready(Taken::Finished));
+        if is_first && self.more.iter().any(Outbox::is_busy) { Poll::Pending } else { taken }
+    }
+
+    /// As [`Outbox::settle`] and [`Outbox::blocked`], for a lane's driver.
+    pub(crate) fn blocked(&mut self, number: u8, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {
+        let outbox = self.driven_by(number.into());
+        outbox.settle(batch);
+        outbox.blocked(cx)
+    }
+
+    /// As [`Outbox::resumes`], for what a lane's driver writes.
+    pub(crate) fn resumes(&mut self, number: u8) -> bool {
+        self.driven_by(number.into()).resumes()
+    }
+
+    /// As [`Outbox::poll_stop`].
+    pub(crate) fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.first.poll_stop(cx, &self.more)
+    }
+
+    /// The driver of a lane beside the first is gone, and gives back what it had not written. Returns that of the first,
+    /// if it sleeps: it may wait for the end of the others.
+    pub(crate) fn lane_lost(&mut self, number: u8, batch: Batch) -> Option<Waker> {
+        let outbox = usize::from(number).checked_sub(1).and_then(|index| self.more.get_mut(index))?;
+        outbox.lost(batch, true);
+        outbox.set_driven(false);
+        self.first.rouse()
+    }
+
+    /// The link is gone: as [`Outbox::lost`]. `batch` is the first lane's.
+    pub(crate) fn lost(&mut self, batch: Batch, keep: bool) -> usize {
+        let (dropped, kept) = self.first.lost(batch, keep);
+        let others = self.more.iter_mut().map(|outbox| {
+            outbox.set_driven(false);
+            outbox.lost(Batch::default(), kept).0
+        });
+        dropped + others.sum::<usize>()
+    }
+
+    /// Whether any lane has room again after it refused a message.
+    pub(crate) fn any_resumes(&mut self) -> bool {
+        let first = self.first.resumes();
+        self.more.iter_mut().fold(first, |resumes, outbox| outbox.resumes() || resumes)
+    }
+
+    /// Closes each, or closes it faster, as the drivers that sleep are taken.
+    pub(crate) fn close(&mut self, closing: Closing) -> impl Iterator<Item = Waker> {
+        let all = std::iter::once(&mut self.first).chain(&mut self.more);
+        all.filter_map(move |outbox| outbox.close(closing))
+    }
+
+    /// Whether the pipe is to go on after what it holds.
+    pub(crate) fn is_open(&self) -> bool {
+        self.first.is_open()
+    }
+
+    /// How much waits: messages and bytes.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let all = std::iter::once(&self.first).chain(&self.more).map(Outbox::queue);
+        all.fold((0, 0), |(messages, bytes), queue| (messages + queue.messages(), bytes + queue.bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::message::Message;
+    use crate::pipe::HighWater;
+    use crate::pool::Pool;
+
+    fn outboxes(lanes: u8) -> Outboxes {
+        Outboxes::new(Outbox::new(HighWater::default(), false, &Pool::default()), lanes)
+    }
+
+    fn push(outboxes: &mut Outboxes, lane: u8, text: &str) {
+        assert!(outboxes.at(lane).push(&[], &(&mut Message::from(text)).into()).is_none(), "nobody sleeps");
+    }
+
+    /// What the driver of a lane finds, as text.
+    fn taken(outboxes: &mut Outboxes, number: u8) -> String {
+        let (mut batch, mut commands) = (Batch::default(), Vec::new());
+        let cx = Context::from_waker(Waker::noop());
+        let mut text = String::new();
+        while let Poll::Ready(Taken::Some) = outboxes.poll_take(number, &cx, &mut batch, &mut commands) {
+            while !batch.is_empty() {
+                let mut message = BytesMut::new();
+                batch.copy_message(0, &mut message);
+                text.push_str(&String::from_utf8_lossy(&message));
+                batch.advance(message.len());
+            }
+        }
+        text.retain(|letter| letter.is_ascii_alphabetic());
+        text
+    }
+
+    #[test]
+    fn what_waits_for_a_lane_the_peer_has_not_goes_on_one_it_has_and_what_follows_stays_behind_it() {
+        let mut outboxes = outboxes(4);
+        for (lane, text) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
+            push(&mut outboxes, lane, text);
+        }
+        outboxes.agree(2);
+        for (lane, text) in [(0, "e"), (1, "f"), (2, "g"), (3, "h")] {
+            push(&mut outboxes, lane, text);
+        }
+        // A peer that comes back with more lanes: none of ours may overtake itself.
+        outboxes.agree(4);
+        push(&mut outboxes, 3, "i");
+        assert_eq!(outboxes.queued().0, 9);
+        assert_eq!(taken(&mut outboxes, 0), "acdeghi");
+        assert_eq!(taken(&mut outboxes, 1), "bf");
+        assert_eq!((taken(&mut outboxes, 2), taken(&mut outboxes, 3)), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn the_first_lane_has_finished_only_when_all_have() {
+        let mut outboxes = outboxes(1);
+        outboxes.agree(2);
+        drop(outboxes.drive(1));
+        push(&mut outboxes, 1, "a");
+        assert_eq!(outboxes.close(Closing::Draining).count(), 0);
+        let cx = Context::from_waker(Waker::noop());
+        let (mut batch, mut commands) = (Batch::default(), Vec::new());
+        let mut take =
+            |outboxes: &mut Outboxes| outboxes.poll_take(0, &cx, &mut batch, &mut commands).is_ready();
+        assert!(!take(&mut outboxes), "the other lane holds a message");
+        assert_eq!(taken(&mut outboxes, 1), "a");
+        assert!(!take(&mut outboxes), "what the other lane wrote may not have arrived");
+        assert!(outboxes.lane_lost(1, Batch::default()).is_some(), "whoever waited for that is told");
+        assert!(take(&mut outboxes));
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_twice_with_fewer_lanes_gets_each_in_order() {
+        let mut outboxes = outboxes(4);
+        push(&mut outboxes, 3, "a");
+        outboxes.agree(3);
+        assert_eq!(outboxes.lost(Batch::default(), true), 0);
+        outboxes.agree(2);
+        push(&mut outboxes, 3, "b");
+        assert_eq!(taken(&mut outboxes, 0), "ab");
+    }
+
+    #[test]
+    fn a_lane_that_never_came_is_not_waited_for() {
+        let mut outboxes = outboxes(3);
+        outboxes.agree(3);
+        assert_eq!(outboxes.close(Closing::Draining).count(), 0);
+        let cx = Context::from_waker(Waker::noop());
+        let taken = outboxes.poll_take(0, &cx, &mut Batch::default(), &mut Vec::new());
+        assert!(matches!(taken, Poll::Ready(Taken::Finished)), "{taken:?}");
+    }
+}
