@@ -7,6 +7,7 @@
 
 mod quic;
 mod radio;
+mod udp;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -59,7 +60,7 @@ struct Counts {
     arrived: Count,
     lost: Count,
     doubled: Count,
-    /// Passed on behind one that had arrived later.
+    /// Passed on, for the first time, behind one that had arrived later.
     overtaken: Count,
 }
 
@@ -103,6 +104,11 @@ struct Line {
 impl Relay {
     /// In front of a bound endpoint. It works until it is dropped.
     async fn new(server: &Endpoint, weather: Weather) -> Self {
+        Self::counting(server, weather, |_| true).await
+    }
+
+    /// As [`new`](Self::new), and what it does with other packets is not counted.
+    async fn counting(server: &Endpoint, weather: Weather, counts: fn(&[u8]) -> bool) -> Self {
         let server = server.address().parse().unwrap();
         let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let address = front.local_addr().unwrap();
@@ -113,6 +119,7 @@ impl Relay {
             front,
             server,
             weather,
+            is_counted: counts,
             counts: [Arc::clone(&to_server), Arc::clone(&to_clients)],
             lines: Arc::clone(&lines),
         };
@@ -149,6 +156,7 @@ struct Sorting {
     front: Arc<UdpSocket>,
     server: SocketAddr,
     weather: Weather,
+    is_counted: fn(&[u8]) -> bool,
     /// To the server, and to the clients.
     counts: [Arc<Counts>; 2],
     lines: Lines,
@@ -185,7 +193,9 @@ impl Sorting {
             let seed = self.weather.seed << 32 | number << 1 | u64::try_from(direction).unwrap();
             let random = fastrand::Rng::with_seed(seed);
             let (socket, to) = (Arc::clone(ends[direction].0), ends[direction].1);
-            carrying.spawn(Direction { weather: self.weather, random, counts, socket, to }.carry(waiting));
+            let (weather, is_counted) = (self.weather, self.is_counted);
+            let direction = Direction { weather, random, is_counted, counts, socket, to };
+            carrying.spawn(direction.carry(waiting));
             packets
         });
         carrying.spawn(async move {
@@ -202,10 +212,17 @@ impl Sorting {
     }
 }
 
+struct Packet {
+    bytes: Vec<u8>,
+    is_copy: bool,
+    is_counted: bool,
+}
+
 /// From one client to the server, or back.
 struct Direction {
     weather: Weather,
     random: fastrand::Rng,
+    is_counted: fn(&[u8]) -> bool,
     counts: Arc<Counts>,
     socket: Arc<UdpSocket>,
     to: SocketAddr,
@@ -214,17 +231,19 @@ struct Direction {
 impl Direction {
     async fn carry(mut self, mut packets: mpsc::Receiver<Vec<u8>>) {
         // By when they are due, then as they arrived.
-        let mut under_way = BTreeMap::<(Instant, u64), Vec<u8>>::new();
+        let mut under_way = BTreeMap::<(Instant, u64), Packet>::new();
         let (mut arrived, mut latest) = (0, 0);
         loop {
             while let Some(next) = under_way.first_entry().filter(|next| next.key().0 <= Instant::now()) {
                 let ((_, number), packet) = next.remove_entry();
-                if number < latest {
-                    self.counts.overtaken.one_more();
+                if packet.is_counted {
+                    if number < latest && !packet.is_copy {
+                        self.counts.overtaken.one_more();
+                    }
+                    latest = latest.max(number);
                 }
-                latest = latest.max(number);
                 // Who is not there loses it.
-                self.socket.send_to(&packet, self.to).await.ok();
+                self.socket.send_to(&packet.bytes, self.to).await.ok();
             }
             let packet = match under_way.first_key_value() {
                 None => packets.recv().await,
@@ -233,30 +252,36 @@ impl Direction {
                     Err(_) => continue,
                 },
             };
-            let Some(packet) = packet else { return };
-            for due in self.fate() {
-                under_way.insert((due, arrived), packet.clone());
+            let Some(bytes) = packet else { return };
+            let is_counted = (self.is_counted)(&bytes);
+            for (due, is_copy) in self.fate(is_counted).into_iter().zip([false, true]) {
+                under_way.insert((due, arrived), Packet { bytes: bytes.clone(), is_copy, is_counted });
             }
             arrived += 1;
         }
     }
 
     /// When a packet that arrives now is passed on: not at all, once or twice.
-    fn fate(&mut self) -> Vec<Instant> {
+    fn fate(&mut self, is_counted: bool) -> Vec<Instant> {
         let Weather { lost, doubled, held, hold, latency, .. } = self.weather;
         let random = &mut self.random;
         let mut chance = |percent| random.u32(..100) < percent;
         let (lost, doubled, held) = (chance(lost), chance(doubled), chance(held));
         let (first, second) = (hold.mul_f64(random.f64()), hold.mul_f64(random.f64()));
-        self.counts.arrived.one_more();
+        let count = |count: &Count| {
+            if is_counted {
+                count.one_more();
+            }
+        };
+        count(&self.counts.arrived);
         if lost {
-            self.counts.lost.one_more();
+            count(&self.counts.lost);
             return Vec::new();
         }
         let due = Instant::now() + latency;
         let mut times = vec![if held { due + first } else { due }];
         if doubled {
-            self.counts.doubled.one_more();
+            count(&self.counts.doubled);
             // A key of its own.
             times.push(times[0] + second + Duration::from_nanos(1));
         }

@@ -5,60 +5,15 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use zocket::{
-    Dealer, Disconnect, Dropped, Endpoint, Event, Heartbeat, Message, Pair, ProtocolError, Pub, Pull, Push,
-    Receives, Reconnect, Rep, Req, RequestError, Router, SendError, Sends, Socket, Sub,
+    Dealer, Disconnect, Endpoint, Event, Heartbeat, Message, ProtocolError, Pub, Pull, Push, Reconnect, Rep,
+    Req, RequestError, Router, SendError, Sub,
 };
 
-use super::dropped;
-use crate::stage::{DEADLINE, Order, Scheme, Staged, disconnected, event, meet, ready, soon, until};
+use crate::stage::{Order, Scheme, Staged, disconnected, event, meet, ready, soon, until};
 
 const MS: Duration = Duration::from_millis(1);
 
 const ORDERS: [Order; 2] = [Order::BindFirst, Order::ConnectFirst];
-
-fn messages() -> [Message; 4] {
-    ["one frame".into(), ["two", "frames"].into(), "".into(), vec![7; 60_000].into()]
-}
-
-async fn one_way<A: Sends, B: Receives>(from: &Socket<A>, to: &Socket<B>) {
-    for message in messages() {
-        soon(from.send(message.clone())).await.unwrap();
-        assert_eq!(soon(to.recv()).await.unwrap(), message);
-    }
-}
-
-#[tokio::test]
-async fn every_socket_type_talks_over_udp_whoever_binds_and_whoever_is_first() {
-    for way in ORDERS.map(|order| (Scheme::Udp, order)) {
-        let (push, pull) = (Push::staged(), Pull::staged());
-        let _place = meet(&pull, &push, way).await;
-        one_way(&push, &pull).await;
-        let (push, pull) = (Push::staged(), Pull::staged());
-        let _place = meet(&push, &pull, way).await;
-        one_way(&push, &pull).await;
-
-        let (one, other) = (Pair::staged(), Pair::staged());
-        let _place = meet(&one, &other, way).await;
-        one_way(&one, &other).await;
-        one_way(&other, &one).await;
-
-        let (dealer, router) = (Dealer::staged(), Router::staged());
-        let _place = meet(&router, &dealer, way).await;
-        soon(dealer.send("question")).await.unwrap();
-        let mut question = soon(router.recv()).await.unwrap();
-        question.push_back("answer");
-        soon(router.send(question)).await.unwrap();
-        assert_eq!(soon(dealer.recv()).await.unwrap(), ["question", "answer"]);
-
-        let (req, rep) = (Req::staged(), Rep::staged());
-        let _place = meet(&rep, &req, way).await;
-        let (answer, request) = tokio::join!(soon(req.request("question")), async {
-            let request = soon(rep.recv()).await.unwrap();
-            soon(request.reply("answer")).await
-        });
-        assert_eq!((answer.unwrap(), request), ("answer".into(), Ok(())));
-    }
-}
 
 #[tokio::test]
 async fn subscriptions_go_over_udp_and_only_what_matches_comes() {
@@ -256,23 +211,6 @@ async fn relay(
     endpoint
 }
 
-/// Loses, doubles and holds back some.
-async fn bad_network(to: &Endpoint, seed: u64) -> Endpoint {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut held = None;
-    relay(to, move |packet| {
-        let mut packets = vec![packet];
-        match random.u8(..10) {
-            0 => packets.clear(),
-            1 => packets.push(packets[0].clone()),
-            2 if held.is_none() => held = packets.pop(),
-            _ => packets.extend(held.take()),
-        }
-        packets
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_link_that_falls_silent_is_reported_on_both_sides_and_dialled_anew() {
     let heartbeat = Heartbeat::every(20 * MS).timeout(100 * MS);
@@ -321,38 +259,4 @@ async fn a_request_whose_link_falls_silent_ends_with_it_and_the_next_is_answered
         soon(request.reply("answer")).await.unwrap();
     });
     assert_eq!(answer.unwrap(), "answer");
-}
-
-#[tokio::test]
-async fn over_a_bad_network_order_holds_and_what_is_missing_is_counted_as_lost_or_late() {
-    const SENT: u64 = 500;
-    let heartbeat = Heartbeat::every(50 * MS).timeout(DEADLINE);
-    let play = async |seed| {
-        let (push, pull) = (Push::set_up().heartbeat(heartbeat).build(), Pull::staged());
-        let mut events = pull.monitor();
-        let endpoint = soon(pull.bind("udp://127.0.0.1:0")).await.unwrap();
-        push.connect(bad_network(&endpoint, seed).await).unwrap();
-        ready(&mut events).await;
-        for number in 1..=SENT {
-            soon(push.send(&number.to_be_bytes())).await.unwrap();
-        }
-        let (mut last, mut delivered, mut missed, mut late) = (0, 0, 0, 0);
-        while delivered + missed < SENT {
-            tokio::select! {
-                message = soon(pull.recv()) => {
-                    let number = u64::from_be_bytes(message.unwrap().first()[..].try_into().unwrap());
-                    assert!(number > last, "{number} after {last}");
-                    (last, delivered) = (number, delivered + 1);
-                }
-                (messages, reason) = dropped(&mut events) => {
-                    assert!(matches!(reason, Dropped::Lost | Dropped::Late), "{reason:?}");
-                    missed += messages;
-                    late += if reason == Dropped::Late { messages } else { 0 };
-                }
-            }
-        }
-        assert_eq!(delivered + missed, SENT);
-        assert!(missed > late && late > 0, "the network is bad");
-    };
-    futures::future::join_all((0..3).map(play)).await;
 }
