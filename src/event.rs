@@ -85,6 +85,19 @@ pub enum Event {
         /// The id both claim.
         routing_id: Frame,
     },
+    /// A peer over quic is at another address than before: its router has forgotten it, or it has moved to another
+    /// network. The connection goes on. Told when something of the peer's is read on the first lane after that: if it is
+    /// else silent, its answer to the next heartbeat. The address is where its packets come from, and not yet proven.
+    PathChanged {
+        /// The pipe to that peer.
+        pipe: PipeId,
+        /// The endpoint of this socket that it belongs to.
+        endpoint: Endpoint,
+        /// Where the peer was.
+        before: Endpoint,
+        /// Where it is now. Later events of this connection name it so.
+        peer: Endpoint,
+    },
     /// A connection that was ready ended.
     Disconnected {
         /// The pipe it served.

@@ -292,13 +292,15 @@ pub struct Link {
     pub closer: Option<Closer>,
     /// For links that can have more than one lane.
     pub streams: Option<Box<dyn Streams>>,
+    /// For links whose peer may move while they last.
+    pub tracker: Option<Tracker>,
 }
 
 impl Link {
     /// A link about whose peer nothing is proven.
     #[must_use]
     pub const fn new(wire: Wire, local: Endpoint, peer: Endpoint) -> Self {
-        Self { wire, local, peer, proof: None, closer: None, streams: None }
+        Self { wire, local, peer, proof: None, closer: None, streams: None, tracker: None }
     }
 
     /// Adds what is proven about the peer, or nothing.
@@ -320,6 +322,36 @@ impl Link {
     pub fn with_streams(mut self, streams: impl Streams) -> Self {
         self.streams = Some(Box::new(streams));
         self
+    }
+
+    /// Adds the way to follow the peer.
+    #[must_use]
+    pub fn with_tracker(mut self, tracker: Tracker) -> Self {
+        self.tracker = Some(tracker);
+        self
+    }
+}
+
+/// Knows where a peer is that may move. It is asked once after each burst that was read, so it should cost no more than
+/// a lock that nobody holds.
+pub struct Tracker(Box<dyn FnMut() -> Option<Endpoint> + Send>);
+
+impl Tracker {
+    /// A tracker that calls `moved`.
+    #[must_use]
+    pub fn new(moved: impl FnMut() -> Option<Endpoint> + Send + 'static) -> Self {
+        Self(Box::new(moved))
+    }
+
+    /// Where the peer is now, if it was elsewhere when this was last asked.
+    pub fn moved(&mut self) -> Option<Endpoint> {
+        (self.0)()
+    }
+}
+
+impl Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker").finish_non_exhaustive()
     }
 }
 

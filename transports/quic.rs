@@ -59,9 +59,10 @@ const SCHEME: &str = "quic";
 /// refused with a [`TrustError`](crate::TrustError), on both sides. UDP does not tell that nobody listens at an address:
 /// connecting there ends with [`connect_timeout`](LinkOptions::connect_timeout).
 ///
-/// The peer may change its address under way (its router forgot it, or it moved to another network): links go on, and
-/// their `peer` stays what it was at first. A process that ends without closing its links is missed by its silence; or
-/// at the next packet, if it is back by then, at its address and with its identity.
+/// The peer may change its address under way (its router forgot it, or it moved to another network): links go on, their
+/// `peer` stays what it was at first, and their [`tracker`](Link::tracker) says where it is now. A process that ends
+/// without closing its links is missed by its silence; or at the next packet, if it is back by then, at its address and
+/// with its identity.
 ///
 /// Needs a tokio runtime with I/O and timers.
 ///

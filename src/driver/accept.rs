@@ -167,7 +167,8 @@ impl Drop for Serving {
             self.port.lost(pipe, remains.batch);
             self.port.detach(pipe);
         }
-        report_end(&*self.port, remains.pipe, remains.was_ready, self.ends.clone(), self.reason.clone());
+        let ends = self.connection.as_ref().map_or_else(|| self.ends.clone(), Driven::ends);
+        report_end(&*self.port, remains.pipe, remains.was_ready, ends, self.reason.clone());
     }
 }
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use zocket_transport::{Closer, PeerProof, Stream, Streams};
+use zocket_transport::{Closer, PeerProof, Stream, Streams, Tracker};
 
 pub(crate) use self::lanes::Lanes;
 pub(crate) use self::prompt::Driven;
@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     /// Of a wire whose end is a message to the peer.
     closer: Option<Closer>,
     proof: Option<PeerProof>,
+    /// Of a link whose peer may move.
+    tracker: Option<Tracker>,
     /// Of a link that can have more lanes, until they are there.
     streams: Option<Box<dyn Streams>>,
     lanes: Lanes,
@@ -107,6 +109,7 @@ impl Connection {
             wire,
             closer: None,
             proof: None,
+            tracker: None,
             streams: None,
             lanes: Lanes::default(),
             engine,
@@ -344,6 +347,9 @@ impl Connection {
                 Poll::Pending => {
                     self.is_dry = true;
                     scratch::give_back(&mut self.input);
+                    if budget < READ_BUDGET {
+                        self.track_peer();
+                    }
                     return Ok(false);
                 }
                 Poll::Ready(Ok(0)) => return Err(Disconnect::PeerClosed),
@@ -357,6 +363,15 @@ impl Connection {
         // A peer whose lane is full may stay like this for long.
         scratch::give_back(&mut self.input);
         Ok(false)
+    }
+
+    /// Tells of a peer that has moved. Nobody else does, so it is asked when something new was read: once in a burst, and
+    /// never of a wire whose peers stay where they are.
+    fn track_peer(&mut self) {
+        let (Some(tracker), Some(pipe)) = (&mut self.tracker, self.pipe) else { return };
+        let Some(peer) = tracker.moved() else { return };
+        let before = std::mem::replace(&mut self.ends.peer, peer.clone());
+        self.port.report(Event::PathChanged { pipe, endpoint: self.ends.endpoint.clone(), before, peer });
     }
 
     /// The most that is worth reading now. In a burst of small messages that is no more than the lane takes: the rest

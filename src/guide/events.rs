@@ -25,6 +25,9 @@
 //! [`Disconnect::Trust`](crate::Disconnect::Trust). [`PeerInfo::proof`](crate::PeerInfo::proof) in `Ready` has the key
 //! that the peer has proven.
 //!
+//! A peer over quic may get another address while its connection goes on: [`PathChanged`](crate::Event::PathChanged) says
+//! from where to where, as soon as something of it is read.
+//!
 //! In-process peers have no connection and no handshake: `Ready` when they meet, `Disconnected` when one of them
 //! leaves, and `HandshakeFailed` with `GaveUp` when their types do not fit.
 //!

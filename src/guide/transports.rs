@@ -116,7 +116,8 @@
 //!
 //! One ordered stream for each peer, or several (see *Lanes*), over UDP, encrypted with TLS 1.3, under the feature `quic`. Order, marks, events and
 //! reconnection are those of tcp. A peer may change its address under way, as behind a router that forgot it or in
-//! another network, and nothing is lost; `Quic::rebind` moves on our side.
+//! another network, and nothing is lost; `Quic::rebind` moves on our side, and whoever listens is told with
+//! [`PathChanged`](crate::Event::PathChanged).
 //!
 //! It has to be told who we are and whom we trust, so it is not there by itself: give one to a
 //! [`Context`](crate::Context). Binding needs an identity, connecting a trust; without them the call is an

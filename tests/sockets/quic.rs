@@ -9,7 +9,7 @@ use zocket::{
     PeerProof, Pub, Pull, Push, Reconnect, Sub, TrustError,
 };
 
-use crate::stage::{DEADLINE, disconnected, event, expect_run, fill_up, numbered, ready, soon};
+use crate::stage::{DEADLINE, disconnected, event, expect_run, fill_up, numbered, soon};
 
 const ANY: &str = "quic://127.0.0.1:0";
 
@@ -240,8 +240,30 @@ async fn a_client_that_moves_to_another_port_under_traffic_loses_nothing() {
         }
     };
     tokio::join!(sending, expect_run(&pull, 0, COUNT));
-    ready(&mut events).await;
-    assert_eq!(pull.peers().len(), 1, "it is the same connection");
+    let (pipe, mut last) = event(&mut events, |event| match event {
+        Event::Ready { pipe, peer, .. } => Some((pipe, peer)),
+        _ => None,
+    })
+    .await;
+    for _ in 0..4 {
+        let (moved, before, peer) = event(&mut events, |event| match event {
+            Event::PathChanged { pipe, before, peer, .. } => Some((pipe, before, peer)),
+            _ => None,
+        })
+        .await;
+        assert_eq!((moved, &before), (pipe, &last), "it is the same connection");
+        assert_ne!(peer, before);
+        last = peer;
+    }
+    assert_eq!(pull.peers().len(), 1);
+    soon(push.close()).await;
+    let peer = event(&mut events, |event| match event {
+        Event::Disconnected { peer, .. } => Some(peer),
+        Event::PathChanged { peer, .. } => panic!("told twice, or it came back: {peer}"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(peer, last);
 }
 
 #[tokio::test]

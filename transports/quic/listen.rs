@@ -19,7 +19,7 @@ use super::trust::Trust;
 use super::{MAIN_LANE, Quic, SCHEME, Sockets, lanes, link, lock, reset, socket, tune, udp_socket};
 use crate::address::Place;
 use crate::resolve::{self, endpoint_of};
-use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Lanes, Link, LinkOptions, Listener};
+use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Lanes, Link, LinkOptions, Listener, Tracker};
 
 /// How long the port of the last link is waited for. `quinn` holds the socket until what may still arrive of its closed
 /// connections has died away, three times their time-out for probes (RFC 9000, section 10.2): over a second for a peer
@@ -239,7 +239,18 @@ async fn first_stream(connection: Connection, port: Arc<Port>, options: Lanes) -
     let local =
         SocketAddr::new(connection.local_ip().unwrap_or_else(|| port.address.ip()), port.address.port());
     unborn.0 = None;
-    link(QuicStream::new(connection, halves, port), local, options)
+    let tracker = track(connection.clone());
+    Ok(link(QuicStream::new(connection, halves, port), local, options)?.with_tracker(tracker))
+}
+
+/// Follows a peer that connected to us: only those may move (RFC 9000, section 9).
+fn track(connection: Connection) -> Tracker {
+    let mut last = connection.remote_address();
+    Tracker::new(move || {
+        let now = connection.remote_address();
+        let moved = std::mem::replace(&mut last, now) != now;
+        if moved { endpoint_of(SCHEME, now).ok() } else { None }
+    })
 }
 
 /// A connection that is no link yet. If nobody waits for it any more, the peer is told that it may come again.

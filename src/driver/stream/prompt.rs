@@ -43,7 +43,7 @@ impl Driven {
         let connection = |this: &Weak<_>| {
             let mut connection = Connection::new(wire, port, ends, pipe, this.clone(), engine);
             (connection.closer, connection.proof) = (link.closer, link.proof);
-            connection.streams = link.streams;
+            (connection.streams, connection.tracker) = (link.streams, link.tracker);
             Mutex::new(connection)
         };
         Ok(Self(Arc::new_cyclic(connection)))
@@ -60,6 +60,11 @@ impl Driven {
         let lanes = std::mem::take(&mut lock(&self.0).lanes);
         lanes.end(&why).await;
         why
+    }
+
+    /// Who is at its two ends now.
+    pub(crate) fn ends(&self) -> Ends {
+        lock(&self.0).ends.clone()
     }
 
     /// What is left when the connection has ended.
