@@ -161,6 +161,18 @@
 //!   Hashed steps of 23 bytes match in half the instructions there, and cost twice as much at ten prefixes.
 //! * **Copying large payloads.** From 8 KiB on, linking them is faster.
 //!
+//! # Thought of, and refused
+//!
+//! * **0-RTT over quic**, to send what may be repeated with the first packet: the greeting, READY, subscriptions. A
+//!   connection takes two round trips until messages flow, TLS's and ZMTP's, of which our greeting and READY ride behind
+//!   the first already; 0-RTT would save one of them, for peers that come back within the life of a ticket. A copy of that
+//!   packet, which anybody on the path can send again, then makes a peer that is not there, for as long as a heartbeat
+//!   takes to notice: a PUSH deals it messages that are lost, a PUB fills a queue for it, and in a ROUTER with `handover`
+//!   it takes the name, and ends the connection, of the one that is. A listener would have to hold everything back until the
+//!   handshake is over, and so would save nothing. Nor may anything go before READY has come, since it says what the peer
+//!   speaks. And a resumed session proves no key anew: one that is not admitted any more, or has expired, would still get
+//!   in. So each connection proves its keys, and no tickets are given out.
+//!
 //! # Room left
 //!
 //! For wires that are not streams (`Wire` has room for more kinds), for security mechanisms (behind a trait; NULL is
