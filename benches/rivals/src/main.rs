@@ -8,6 +8,7 @@
 //!     --gate                   exit code 1 unless all targets hold that were measured
 //!     --json FILE              adds the lines that are printed to a file
 //!     --plots DIR              draws what was measured
+//! cargo run --release -p rivals -- --head-of-line  small messages beside a large transfer over a bad line, two minutes
 //! ```
 //!
 //! How to read it. A cell is one pattern, transport and size. It is measured in *pairs*: in each, every variant
@@ -25,6 +26,7 @@
 //! arrive within the receiver's time; how many did not is in the table.
 
 mod cell;
+mod head_of_line;
 mod job;
 mod load;
 mod pair;
@@ -68,6 +70,9 @@ fn run() -> Outcome<ExitCode> {
     let mut args = env::args().skip(1).peekable();
     if args.next_if(|arg| arg == job::PEER).is_some() {
         return job::Job::from_args(args)?.run().map(|()| ExitCode::SUCCESS);
+    }
+    if args.next_if(|arg| arg == "--head-of-line").is_some() {
+        return head_of_line::run().map(|holds| if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let plan = Plan::parse(args)?;
     usage::raise_descriptor_limit(plan.descriptors())?;

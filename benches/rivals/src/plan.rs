@@ -6,8 +6,7 @@ use crate::Outcome;
 use crate::cell::Cell;
 use crate::load::Pace;
 
-const USAGE: &str =
-    "usage: rivals [--quick | --full] [--cell PATTERN]… [--pairs N] [--gate] [--json FILE] [--plots DIR]";
+const USAGE: &str = "usage: rivals [--quick | --full] [--cell PATTERN]… [--pairs N] [--gate] [--json FILE] [--plots DIR]\n       rivals --head-of-line";
 
 pub(crate) struct Plan {
     pub(crate) cells: Vec<Cell>,

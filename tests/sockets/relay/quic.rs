@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use bad_network::{Relay, Weather};
 use futures::future::join_all;
 use tokio::time::timeout;
 use zocket::{Context, Pattern, Pull, Push, Rep, Req, Socket, Sub, XPub};
 
-use super::{Relay, Weather};
 use crate::stage::{self, expect_run, numbered, ready, soon};
 
 const SEEDS: u64 = 3;

@@ -1,9 +1,9 @@
 //! RADIO and DISH over the relay: they have libzmq's datagrams, which have no numbers. What the network does is seen,
 //! and nothing else happens.
 
+use bad_network::{Relay, Weather};
 use zocket::{Dish, Radio};
 
-use super::{Relay, Weather};
 use crate::stage::{Staged, number_of, numbered, soon, until};
 
 #[tokio::test]

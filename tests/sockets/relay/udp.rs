@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use bad_network::{Relay, Weather};
 use futures::future::join_all;
 use zocket::{Dropped, Event, Heartbeat, HighWater, Pub, Pull, Push, Receives, Sends, Socket, Sub};
 
-use super::{Relay, Weather};
 use crate::stage::{DEADLINE, Staged, event, number_of, numbered, ready, soon, until};
 
 const COUNT: u32 = 500;

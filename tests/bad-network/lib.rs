@@ -5,9 +5,12 @@
 //! address. What becomes of the nth packet of a direction follows from the seed, whatever the packets are. All that it
 //! does is counted.
 
-mod quic;
-mod radio;
-mod udp;
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "whatever goes wrong fails the test that met it"
+)]
+#![expect(clippy::exhaustive_structs, reason = "nobody outside this repository uses it")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -19,7 +22,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-use zocket::Endpoint;
+use zocket_transport::Endpoint;
 
 /// What UDP can carry.
 const LARGEST: usize = 65_535;
@@ -29,20 +32,25 @@ const WAITING: usize = 1024;
 
 /// Chances in percent, and for how long.
 #[derive(Debug, Clone, Copy)]
-struct Weather {
-    seed: u64,
-    lost: u32,
-    doubled: u32,
-    held: u32,
+pub struct Weather {
+    /// What becomes of each packet follows from it.
+    pub seed: u64,
+    /// How many are lost.
+    pub lost: u32,
+    /// How many come twice.
+    pub doubled: u32,
+    /// How many are held back.
+    pub held: u32,
     /// How long a held packet waits at most, beside the latency.
-    hold: Duration,
+    pub hold: Duration,
     /// One way.
-    latency: Duration,
+    pub latency: Duration,
 }
 
 impl Weather {
     /// So many percent of everything bad, at a distance that differs from seed to seed.
-    const fn of(percent: u32, seed: u64) -> Self {
+    #[must_use]
+    pub const fn of(percent: u32, seed: u64) -> Self {
         Self {
             seed,
             lost: percent,
@@ -56,39 +64,50 @@ impl Weather {
 
 /// What a direction did with its packets. Copies are not among those that arrived.
 #[derive(Debug, Default)]
-struct Counts {
-    arrived: Count,
-    lost: Count,
-    doubled: Count,
+pub struct Counts {
+    /// Came here.
+    pub arrived: Count,
+    /// Went no further.
+    pub lost: Count,
+    /// Went on twice.
+    pub doubled: Count,
     /// Passed on, for the first time, behind one that had arrived later.
-    overtaken: Count,
+    pub overtaken: Count,
 }
 
 impl Counts {
     /// How many were passed on, with their copies.
-    fn passed(&self) -> u64 {
+    #[must_use]
+    pub fn passed(&self) -> u64 {
         self.arrived.get() - self.lost.get() + self.doubled.get()
     }
 }
 
+/// A number that grows.
 #[derive(Debug, Default)]
-struct Count(AtomicU64);
+pub struct Count(AtomicU64);
 
 impl Count {
     fn one_more(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// So many by now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-struct Relay {
+/// A relay, which works until it is dropped.
+#[derive(Debug)]
+pub struct Relay {
     /// Where clients connect to.
-    address: SocketAddr,
-    to_server: Arc<Counts>,
-    to_clients: Arc<Counts>,
+    pub address: SocketAddr,
+    /// What it did with what clients sent.
+    pub to_server: Arc<Counts>,
+    /// What it did with what the server sent.
+    pub to_clients: Arc<Counts>,
     lines: Lines,
     _carrying: JoinSet<()>,
 }
@@ -96,6 +115,7 @@ struct Relay {
 /// A line to the server for each client, by its address.
 type Lines = Arc<Mutex<HashMap<SocketAddr, Line>>>;
 
+#[derive(Debug)]
 struct Line {
     packets: mpsc::Sender<Vec<u8>>,
     _carrying: JoinSet<()>,
@@ -103,12 +123,12 @@ struct Line {
 
 impl Relay {
     /// In front of a bound endpoint. It works until it is dropped.
-    async fn new(server: &Endpoint, weather: Weather) -> Self {
+    pub async fn new(server: &Endpoint, weather: Weather) -> Self {
         Self::counting(server, weather, |_| true).await
     }
 
     /// As [`new`](Self::new), and what it does with other packets is not counted.
-    async fn counting(server: &Endpoint, weather: Weather, counts: fn(&[u8]) -> bool) -> Self {
+    pub async fn counting(server: &Endpoint, weather: Weather, counts: fn(&[u8]) -> bool) -> Self {
         let server = server.address().parse().unwrap();
         let front = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let address = front.local_addr().unwrap();
@@ -127,22 +147,26 @@ impl Relay {
         Self { address, to_server, to_clients, lines, _carrying: carrying }
     }
 
-    fn endpoint(&self, scheme: &str) -> Endpoint {
+    /// Where clients connect to, as an endpoint.
+    #[must_use]
+    pub fn endpoint(&self, scheme: &str) -> Endpoint {
         format!("{scheme}://{}", self.address).parse().unwrap()
     }
 
     /// Forgets its clients, as a router does that restarts: what comes next reaches the server from another port.
-    fn forget(&self) {
+    pub fn forget(&self) {
         self.lines.lock().unwrap().clear();
     }
 
     /// How many packets it has lost, of both directions.
-    fn lost(&self) -> u64 {
+    #[must_use]
+    pub fn lost(&self) -> u64 {
         self.both(|counts| &counts.lost)
     }
 
     /// Whether each of its evils has happened.
-    fn was_bad(&self) -> bool {
+    #[must_use]
+    pub fn was_bad(&self) -> bool {
         self.lost() * self.both(|counts| &counts.doubled) * self.both(|counts| &counts.overtaken) > 0
     }
 

@@ -1,0 +1,5 @@
+//! Sockets over a network not to be relied on: [`bad_network`].
+
+mod quic;
+mod radio;
+mod udp;
