@@ -206,7 +206,7 @@ impl Quic {
         let Some(trust) = &self.servers else { return Err(io::ErrorKind::InvalidInput.into()) };
         let verdict = Verdict::default();
         let mut config = ClientConfig::new(Arc::new(tls::client(trust, self.identity.as_ref(), &verdict)?));
-        config.transport_config(tune::transport(&options, tune::Side::Client, target.ip()));
+        config.transport_config(tune::transport(&options, tune::Side::Client));
         let socket = self.sockets.outgoing(target.is_ipv4())?;
         let connecting = socket
             .connect_with(config, target, &name)
@@ -277,9 +277,8 @@ fn udp_socket(at: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn socket(udp: UdpSocket, mut config: EndpointConfig, server: Option<ServerConfig>) -> io::Result<Socket> {
+fn socket(udp: UdpSocket, config: EndpointConfig, server: Option<ServerConfig>) -> io::Result<Socket> {
     udp.set_nonblocking(true)?;
-    tune::take_large_packets(&mut config);
     Socket::new(config, server, udp, Arc::new(TokioRuntime))
 }
 

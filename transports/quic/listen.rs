@@ -100,10 +100,10 @@ pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> i
         }
     };
     let endpoint = endpoint_of(SCHEME, port.address)?;
-    let (options, unfinished) = (options.clone(), Arc::default());
+    let (lanes, unfinished) = (options.lanes.clone(), Arc::default());
     let runtime = Handle::current();
     let sockets = Arc::clone(&quic.sockets);
-    Ok(Box::new(Bound { port, endpoint, identity, clients, config, options, unfinished, sockets, runtime }))
+    Ok(Box::new(Bound { port, endpoint, identity, clients, config, lanes, unfinished, sockets, runtime }))
 }
 
 fn server_config(
@@ -115,6 +115,7 @@ fn server_config(
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     let waiting = options.listen_backlog();
     config
+        .transport_config(tune::transport(options, tune::Side::Server))
         .migration(true)
         .max_incoming(usize::try_from(waiting).unwrap_or(usize::MAX))
         .incoming_buffer_size(tune::UNPROVEN_BYTES)
@@ -163,9 +164,8 @@ struct Bound {
     endpoint: Endpoint,
     identity: Identity,
     clients: Option<Trust>,
-    /// But for the numbers of a connection, which depend on who comes.
     config: ServerConfig,
-    options: LinkOptions,
+    lanes: Lanes,
     /// How many handshakes are under way.
     unfinished: Arc<AtomicUsize>,
     sockets: Arc<Sockets>,
@@ -212,13 +212,8 @@ impl Bound {
             // One of its own, to know what was wrong with this peer.
             config.crypto = Arc::new(tls::server(&self.identity, self.clients.as_ref(), &verdict)?);
         }
-        config.transport_config(tune::transport(
-            &self.options,
-            tune::Side::Server,
-            incoming.remote_address().ip(),
-        ));
         let (port, unfinished) = (Arc::clone(&self.port), Counted::new(&self.unfinished));
-        let lanes = self.options.lanes.clone();
+        let lanes = self.lanes.clone();
         Ok(async move {
             let _unfinished = unfinished;
             let connecting = incoming.accept_with(Arc::new(config)).map_err(tls::failed)?;
