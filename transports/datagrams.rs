@@ -92,6 +92,13 @@ impl SendBatch {
         self.sent = self.sent.saturating_add(count).min(self.datagrams.len());
         if self.is_empty() {
             self.clear();
+        } else if self.sent >= Self::FULL.max(self.datagrams.len() / 2) {
+            // Else what is sent would stay for as long as there is always something left.
+            let start = self.start();
+            self.bytes.drain(..start);
+            self.datagrams.drain(..self.sent);
+            self.datagrams.iter_mut().for_each(|(end, _)| *end -= start);
+            self.sent = 0;
         }
     }
 
@@ -265,5 +272,18 @@ mod tests {
         assert_eq!(batch.slots().count(), ReceiveBatch::SLOTS - 3);
         batch.clear();
         assert_eq!((batch.iter().count(), batch.slots().count()), (0, ReceiveBatch::SLOTS));
+    }
+
+    #[test]
+    fn what_is_sent_is_not_kept_though_there_is_always_something_left() {
+        let mut batch = SendBatch::new();
+        batch.push(&[0; 17], None);
+        for number in 0..100_000_u32 {
+            batch.push(&number.to_be_bytes(), None);
+            batch.advance(1);
+        }
+        let (last, _) = batch.iter().next().unwrap();
+        assert_eq!((batch.len(), last), (1, &99_999_u32.to_be_bytes()[..]));
+        assert!(batch.bytes.len() < 1000 && batch.datagrams.len() <= 2 * SendBatch::FULL);
     }
 }

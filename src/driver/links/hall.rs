@@ -38,6 +38,8 @@ pub(in crate::driver) struct Hall {
     is_shut: bool,
     peers: HashMap<SocketAddr, Guest>,
     turns: Arc<Turns>,
+    /// Whose turn it was while the kernel was full.
+    held: HashMap<SocketAddr, Arc<Summons>>,
     deadlines: Deadlines,
     alarm: Alarm,
     rest: Rest,
@@ -98,6 +100,7 @@ impl Hall {
             is_shut: false,
             peers: HashMap::new(),
             turns: Arc::default(),
+            held: HashMap::new(),
             deadlines: Deadlines::default(),
             alarm: Alarm::default(),
             rest: None,
@@ -165,6 +168,7 @@ impl Hall {
         if self.flush(packets, cx).is_pending() {
             return self.blocked(packets, now);
         }
+        self.held.drain().for_each(|(_, summons)| summons.enlist());
         let mut budget = WRITE_BUDGET;
         while budget > 0
             && let Some(summons) = self.turns.next()
@@ -219,12 +223,16 @@ impl Hall {
     fn blocked(&mut self, packets: &mut Packets, now: Time) -> bool {
         let mut waiting: Vec<_> = packets.receivers().collect();
         waiting.dedup();
+        // Nor does anybody else get a turn, who may have been told to end.
+        let turns: Vec<_> = std::iter::from_fn(|| self.turns.next()).collect();
+        waiting.extend(turns.iter().map(|summons| summons.from));
         for to in waiting {
             let Some(guest) = self.peers.get_mut(&to) else { continue };
             if let Err(why) = guest.peer.blocked(&Context::from_waker(&guest.waker)) {
                 self.end(to, &why, packets, now);
             }
         }
+        self.held.extend(turns.into_iter().map(|summons| (summons.from, summons)));
         false
     }
 
@@ -267,6 +275,10 @@ impl Hall {
     }
 
     fn hear(&mut self, packet: &[u8], from: SocketAddr, packets: &mut Packets, now: Time) {
+        if from.port() == 0 {
+            // Nobody is there: a system refuses to send to it, and with it what else is sent together.
+            return;
+        }
         let doorkeeper = &self.doorkeeper;
         let known = self.peers.get_mut(&from);
         let call = if self.is_shut && known.is_none() {
@@ -302,7 +314,8 @@ impl Hall {
     /// Makes a peer of somebody who called and is where it says.
     fn admit(&mut self, call: &Call<'_>, from: SocketAddr, packets: &mut Packets, now: Time) {
         let endpoint = self.endpoint.clone();
-        let peer = Endpoint::new(endpoint.scheme(), from.to_string()).unwrap_or_else(|_| endpoint.clone());
+        let name = SocketAddr::new(from.ip().to_canonical(), from.port()).to_string();
+        let peer = Endpoint::new(endpoint.scheme(), name).unwrap_or_else(|_| endpoint.clone());
         self.port.report(Event::Accepted { endpoint: endpoint.clone(), peer: peer.clone() });
         let ends = Ends { endpoint, peer };
         match self.welcome(call, from, ends.clone(), now) {
@@ -315,6 +328,8 @@ impl Hall {
             Err(why) => {
                 let told = why.told().unwrap_or(CloseReason::TryLater);
                 packets.answer(Some(from), |out| put_refuse(out, call, told));
+                // A late copy must not be let in, for its caller has gone.
+                self.doorkeeper.ended(from, call.id, now);
                 report_end(&*self.port, None, false, ends, why);
             }
         }

@@ -49,22 +49,31 @@ pub(in crate::driver) async fn call(
     let opened = answered.and_then(|(info, link)| Peer::open(link, info, port, pipe, ends, None));
     let mut peer = match opened {
         Ok(peer) => peer,
-        Err(why) => return (why, Remains::default()),
+        Err(why) => {
+            let mut packets = Packets::default();
+            packets.put(None, |out| caller.put_bye(out));
+            line.send_last(&mut packets).await;
+            return (why, Remains::default());
+        }
     };
     let why = unconstrained(poll_fn(|cx| line.poll_talk(&mut peer, cx))).await;
     // What the kernel has not got is for the next link.
     let mut packets = Packets::default();
     let (_, remains) = peer.leave(&mut packets, &why);
-    // If the kernel takes it at once.
-    poll_fn(|cx| {
-        drop(packets.poll_flush(&*line.wire, cx, |_| {}));
-        Poll::Ready(())
-    })
-    .await;
+    line.send_last(&mut packets).await;
     (why, remains)
 }
 
 impl Line {
+    /// Sends what is said at the end, if the kernel takes it at once.
+    async fn send_last(&self, packets: &mut Packets) {
+        poll_fn(|cx| {
+            drop(packets.poll_flush(&*self.wire, cx, |_| {}));
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     fn poll_call(
         &mut self,
         caller: &mut Caller,

@@ -122,6 +122,14 @@ impl Caller {
         }
     }
 
+    /// Writes that it gives up, if it may have been let in.
+    pub(crate) fn put_bye(&self, out: &mut BytesMut) {
+        if self.cookie != 0 {
+            Kind::Bye.put(out, self.id);
+            out.put_u64(0);
+        }
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         Some(self.ends.map_or(self.due, |ends| ends.min(self.due)))
     }

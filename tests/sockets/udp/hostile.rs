@@ -100,7 +100,8 @@ async fn an_address_takes_so_many_peers_and_tells_the_next_to_come_again() {
     assert_eq!(pull.peers().len(), 2);
     strangers[0].send(BYE, &[0; 8]).await;
     disconnected(&mut events).await;
-    assert_eq!(strangers[2].call().await.1, ACCEPT);
+    // Each call has an id of its own.
+    assert_eq!(Stranger::new(&endpoint, 4).await.call().await.1, ACCEPT);
 }
 
 #[tokio::test]
@@ -168,4 +169,22 @@ async fn no_datagram_is_answered_with_more_or_harms_who_is_there() {
     assert_eq!(soon(pull.recv()).await.unwrap(), "well");
     assert_eq!(pull.peers().len(), 1);
     drop(tokio::time::timeout(Duration::ZERO, events.next()).await);
+}
+
+#[tokio::test]
+async fn a_late_copy_of_a_call_that_was_refused_is_not_let_in() {
+    let pull = Pull::set_up().max_udp_peers(1).build();
+    let mut events = pull.monitor();
+    let endpoint = soon(pull.bind("udp://127.0.0.1:0")).await.unwrap();
+    let (first, second) = (Stranger::new(&endpoint, 1).await, Stranger::new(&endpoint, 2).await);
+    assert_eq!(first.call().await.1, ACCEPT);
+    let (proven, told) = second.call().await;
+    assert_eq!(told, REFUSE);
+    first.send(BYE, &[0; 8]).await;
+    disconnected(&mut events).await;
+    second.send(HELLO, &proven).await;
+    // What comes behind it is answered, and so the copy was not.
+    let third = Stranger::new(&endpoint, 3).await;
+    assert_eq!(third.call().await.1, ACCEPT);
+    assert_eq!(pull.peers().len(), 1);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use zocket::{
-    Dealer, Disconnect, Endpoint, Event, Heartbeat, Message, ProtocolError, Pub, Pull, Push, Reconnect, Rep,
-    Req, RequestError, Router, SendError, Sub,
+    Dealer, Disconnect, Endpoint, Event, Heartbeat, Message, Pair, ProtocolError, Pub, Pull, Push, Reconnect,
+    Rep, Req, RequestError, Router, SendError, Sub,
 };
 
 use crate::stage::{Order, Scheme, Staged, disconnected, event, meet, ready, soon, until};
@@ -259,4 +259,18 @@ async fn a_request_whose_link_falls_silent_ends_with_it_and_the_next_is_answered
         soon(request.reply("answer")).await.unwrap();
     });
     assert_eq!(answer.unwrap(), "answer");
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_says_so_to_whoever_may_have_taken_it() {
+    let (full, other, caller) = (Pair::staged(), Pair::staged(), Pair::staged());
+    let first = soon(full.bind("udp://127.0.0.1:0")).await.unwrap();
+    let second = soon(other.bind("udp://127.0.0.1:0")).await.unwrap();
+    let mut events = other.monitor();
+    caller.connect(&first).unwrap();
+    soon(caller.connected(&first)).await.unwrap();
+    // A PAIR has one peer: its second call is accepted there, and not by itself.
+    caller.connect(&second).unwrap();
+    ready(&mut events).await;
+    disconnected(&mut events).await;
 }
