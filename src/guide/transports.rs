@@ -60,15 +60,17 @@
 //!
 //! Nothing is encrypted, and nobody is who he says: use it where you would use plain tcp.
 //!
-//! **Links.** Outside of groups, all types but RADIO and DISH make a link with each peer, in a protocol of our own, so both sides must be
-//! zockets. It has a handshake, with which a listener keeps nothing for addresses that are not proven and sends them no
+//! **Links.** Outside of groups, all types but RADIO and DISH make a link with each peer, in a protocol of our own, so
+//! both sides must be zockets. It has a handshake, with which a listener keeps nothing for addresses that are not proven and sends them no
 //! more than they sent; heartbeats, which alone find a peer that vanished, and so are never quite off: 60 s apart then;
 //! events, marks and reconnection as over tcp. Order holds, and nothing comes twice: what is overtaken on its way is
 //! dropped. A message that did not come in its place is counted once, as [`Dropped::Late`](crate::Dropped::Late) if it
 //! came after later ones, or else as [`Dropped::Lost`](crate::Dropped::Lost). That is told about a second after; of the
 //! last messages, after the next heartbeat, which tells their number. Subscriptions are repeated until they are
 //! acknowledged. After `unbind` the address is free when the last peer has left. An address has
-//! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) at most, since no descriptors bound them.
+//! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) at most, since no descriptors bound them. Where a machine has
+//! several addresses bind one of them: at `*` answers leave from the one that the way back has, and who called another
+//! does not take them. Of a name only the first address is called.
 //!
 //! Many datagrams share a system call, sent and received; on Linux those of one length to one address go through the
 //! kernel as one packet (`UDP_SEGMENT`, `UDP_GRO`), which makes small messages cheap when there are many. What is on the
@@ -80,7 +82,7 @@
 //! | ROUTER | the same; `mandatory` tells of peers that are not there, and not of messages that did not arrive |
 //! | REQ, REP | that a question or its answer arrives: `request` then waits until the link is lost. Put a time-out around it |
 //! | PUB, SUB, XPUB, XSUB | that a subscriber gets all it subscribed to |
-//! | PUB, SUB, XPUB, XSUB at a group | in addition, that who comes late, or is the 257th publisher, is heard from the start |
+//! | PUB, SUB, XPUB, XSUB at a group | in addition, that who comes late is heard from the start, or the 257th publisher at all |
 //! | RADIO, DISH | in addition: order, and that nothing comes twice. Losses are not counted |
 //!
 //! **PUB and SUB at a group.** A PUB or XPUB connects to it and sends everything; a SUB or XSUB binds it, as any number of
@@ -114,8 +116,8 @@
 //! connect quic://host:port     as for tcp, without a source
 //! ```
 //!
-//! One ordered stream for each peer, or several (see *Lanes*), over UDP, encrypted with TLS 1.3, under the feature `quic`. Order, marks, events and
-//! reconnection are those of tcp. A peer may change its address under way, as behind a router that forgot it or in
+//! One ordered stream for each peer, or several (see *Lanes*), over UDP, encrypted with TLS 1.3, under the feature `quic`.
+//! Order, marks, events and reconnection are those of tcp. A peer may change its address under way, as behind a router that forgot it or in
 //! another network, and nothing is lost; `Quic::rebind` moves on our side, and whoever listens is told with
 //! [`PathChanged`](crate::Event::PathChanged).
 //!

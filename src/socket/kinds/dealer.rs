@@ -31,4 +31,7 @@ impl Receives for Kind {}
 /// number may be under way. To talk to a [`Rep`](crate::Rep), put an empty frame before the body. Waits while
 /// all peers are full, or while there is none. Talks to [`Rep`](crate::Rep), [`Router`](crate::Router), where
 /// there is an example, and other dealers.
+///
+/// Over `udp://` a message may not arrive; that it is gone from the queue is all that is known (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Dealer = Socket<Kind>;

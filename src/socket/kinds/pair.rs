@@ -44,4 +44,7 @@ impl Receives for Kind {}
 /// assert_eq!(right.recv().await?, "pong");
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` a message may not arrive; that it is gone from the queue is all that is known (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Pair = Socket<Kind>;

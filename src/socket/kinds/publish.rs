@@ -31,6 +31,9 @@ impl Sends for Kind {}
 ///
 /// A subscription takes effect when it arrives. To publish only once somebody listens, wait for it with an
 /// [`XPub`](crate::XPub). Talks to [`Sub`](crate::Sub), where there is an example, and [`XSub`](crate::XSub).
+///
+/// Over `udp://` subscribers may miss messages, which they count; at a group nobody is known, and everything is sent (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Pub = Socket<Kind>;
 
 impl Socket<Kind> {

@@ -26,4 +26,7 @@ impl Receives for Kind {}
 
 /// Collects messages from its peers, one whole message from each in turn. A peer whose queue is full is not
 /// read, which holds that peer back and no other. Talks to [`Push`](crate::Push), where there is an example.
+///
+/// Over `udp://` messages may be missing, which is counted, but come in order and never twice (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Pull = Socket<Kind>;

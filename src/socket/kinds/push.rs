@@ -42,4 +42,7 @@ impl Sends for Kind {}
 /// assert_eq!(pull.recv().await?, "a piece of work");
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` a message may not arrive; that it is gone from the queue is all that is known (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Push = Socket<Kind>;

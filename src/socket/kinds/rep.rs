@@ -35,6 +35,9 @@ impl Pattern for Kind {}
 /// Receives requests from its peers in turn. Each is a [`Request`] of its own, answered once, whenever and by
 /// whichever task; any number may be open. Talks to [`Req`](crate::Req), where there is an example, and
 /// [`Dealer`](crate::Dealer).
+///
+/// Over `udp://` a question or its answer may not arrive, and nobody hears of it here (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Rep = Socket<Kind>;
 
 impl Socket<Kind> {

@@ -54,6 +54,10 @@ impl Pattern for Kind {}
 /// # answering.await?.map_err(|error| error.to_string())?;
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` a question or its answer may not arrive: `request` then waits until the link is lost, so put a
+/// time-out around it (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Req = Socket<Kind>;
 
 impl Socket<Kind> {

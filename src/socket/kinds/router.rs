@@ -53,6 +53,10 @@ impl Receives for Kind {}
 /// assert_eq!(dealer.recv().await?, "answer");
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` [`mandatory`](crate::SocketBuilder::mandatory) tells of peers that are not there, and not of
+/// messages that did not arrive (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Router = Socket<Kind>;
 
 impl Socket<Kind> {

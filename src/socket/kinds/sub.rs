@@ -46,6 +46,9 @@ impl Receives for Kind {}
 /// assert_eq!(sub.recv().await?, "oslo -3");
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` messages may be missing, which is counted, but come in order and never twice (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type Sub = Socket<Kind>;
 
 impl Socket<Kind> {

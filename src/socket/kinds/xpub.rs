@@ -50,6 +50,9 @@ impl Receives for Kind {}
 /// assert_eq!(sub.recv().await?, "news: it works");
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` subscribers may miss messages, which they count; at a group nobody subscribes, and everything is sent (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type XPub = Socket<Kind>;
 
 impl Socket<Kind> {

@@ -48,6 +48,10 @@ impl Receives for Kind {}
 /// assert_eq!(xsub.recv().await?, "abc");
 /// # Ok(()) }
 /// ```
+///
+/// Over `udp://` messages may be missing, which is counted, but come in order and never twice; at a group nothing goes
+/// to the publishers (more in
+/// [the guide](crate::guide::transports#udp)).
 pub type XSub = Socket<Kind>;
 
 impl Socket<Kind> {
