@@ -25,6 +25,10 @@ use crate::zmtp::{Engine, PeerInfo};
 pub(crate) struct Lanes(Option<(JoinSet<()>, Arc<Shared>)>);
 
 impl Lanes {
+    pub(crate) const fn any(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Ends them. When this resolves, nobody takes from the pipe's queues any more.
     pub(crate) async fn end(self, why: &Disconnect) {
         let Some((mut tasks, shared)) = self.0 else { return };
