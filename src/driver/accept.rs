@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time;
-use zocket_transport::{CloseReason, Closer, Endpoint, Incoming, Link, Listener, Medium};
+use zocket_transport::{BoxFuture, CloseReason, Closer, Endpoint, Incoming, Link, Listener, Medium};
 
 use super::dial::report_end;
 use super::stream::Driven;
@@ -80,13 +80,9 @@ pub(crate) async fn accept(
             Ok(incoming) => {
                 retries.reset();
                 let finished = Arc::new(AtomicBool::new(false));
-                let task = serve(Arc::clone(&port), endpoint.clone(), incoming, Arc::clone(&finished));
-                let guard = tasks.clone();
-                let task = tokio::spawn(async move {
-                    task.await;
-                    drop(guard);
-                });
-                unfinished.add(finished, task.abort_handle());
+                let serving = Serving::new(Arc::clone(&port), endpoint.clone(), &incoming, tasks.clone());
+                let beginning = Box::pin(serving.begin(incoming, Arc::clone(&finished)));
+                unfinished.add(finished, tokio::spawn(serve(beginning)).abort_handle());
             }
             Err(error) => {
                 let (reason, retry_after) = (Disconnect::from(error), retries.next());
@@ -94,6 +90,14 @@ pub(crate) async fn accept(
                 time::sleep(retry_after).await;
             }
         }
+    }
+}
+
+/// Serves one accepted peer to its end. What it needs until it is known stands apart, and what it is then stands here
+/// once: a thousand peers would each keep the room for it.
+async fn serve(beginning: BoxFuture<'static, Option<Serving>>) {
+    if let Some(serving) = &mut beginning.await {
+        serving.end().await;
     }
 }
 
@@ -130,20 +134,60 @@ struct Serving {
     port: Arc<dyn Port>,
     /// None until the transport has made a link of the peer.
     connection: Option<Driven>,
-    closer: SharedCloser,
+    closer: Option<SharedCloser>,
     ends: Ends,
     reason: Disconnect,
+    _guard: TaskGuard,
 }
 
 /// The closer of a link whose close is a message: the connection's, and ours if its task is dropped.
 type SharedCloser = Arc<Mutex<Option<Closer>>>;
 
 impl Serving {
+    fn new(port: Arc<dyn Port>, endpoint: Endpoint, incoming: &Incoming, guard: TaskGuard) -> Self {
+        let peer = incoming.peer().unwrap_or(&endpoint).clone();
+        let ends = Ends { endpoint, peer };
+        Self { port, connection: None, closer: None, ends, reason: Disconnect::Crowded, _guard: guard }
+    }
+
+    /// Serves the peer to the end of its handshake. `None`: that was its own end, or it has made way.
+    async fn begin(mut self, incoming: Incoming, finished: Arc<AtomicBool>) -> Option<Self> {
+        if let Err(reason) = self.open(incoming).await {
+            self.reason = reason;
+            return None;
+        }
+        if finished.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        // From here on a task is only dropped with its runtime.
+        self.reason = Disconnect::Closed;
+        Some(self)
+    }
+
+    async fn open(&mut self, incoming: Incoming) -> Result<(), Disconnect> {
+        let limit = self.port.options().handshake_timeout.unwrap_or(Duration::MAX);
+        let link = time::timeout(limit, incoming).await.map_err(|_| Disconnect::timed_out(limit))??;
+        let link = self.share_closer(link);
+        self.ends.peer = link.peer.clone();
+        let Ends { endpoint, peer } = self.ends.clone();
+        self.port.report(Event::Accepted { endpoint, peer });
+        let connection = Driven::new(link, Arc::clone(&self.port), self.ends.clone(), None)?;
+        self.connection.insert(connection).handshake().await;
+        Ok(())
+    }
+
+    /// Serves the peer to its end.
+    async fn end(&mut self) {
+        if let Some(connection) = &self.connection {
+            self.reason = connection.end().await;
+        }
+    }
+
     /// Keeps a hold on the link's closer.
     fn share_closer(&mut self, mut link: Link) -> Link {
         let Some(closer) = link.closer.take() else { return link };
-        *lock(&self.closer) = Some(closer);
-        let shared = Arc::clone(&self.closer);
+        let shared = Arc::new(Mutex::new(Some(closer)));
+        self.closer = Some(Arc::clone(&shared));
         link.with_closer(Closer::new(move |why| {
             let closer = lock(&shared).take();
             if let Some(closer) = closer {
@@ -156,7 +200,7 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         let remains = self.connection.as_ref().map(Driven::take_remains).unwrap_or_default();
-        let closer = lock(&self.closer).take();
+        let closer = self.closer.take().and_then(|shared| lock(&shared).take());
         if !remains.was_ready
             && let Some(closer) = closer
         {
@@ -172,31 +216,23 @@ impl Drop for Serving {
     }
 }
 
-/// Serves one accepted peer to its end.
-async fn serve(port: Arc<dyn Port>, endpoint: Endpoint, incoming: Incoming, finished: Arc<AtomicBool>) {
-    let limit = port.options().handshake_timeout.unwrap_or(Duration::MAX);
-    let peer = incoming.peer().unwrap_or(&endpoint).clone();
-    let ends = Ends { endpoint, peer };
-    let closer = SharedCloser::default();
-    let mut serving = Serving { port, connection: None, closer, ends, reason: Disconnect::Crowded };
-    let link = match time::timeout(limit, incoming).await.map_err(|_| Disconnect::timed_out(limit)) {
-        Ok(Ok(link)) => link,
-        Ok(Err(error)) => return serving.reason = error.into(),
-        Err(late) => return serving.reason = late,
-    };
-    let link = serving.share_closer(link);
-    serving.ends.peer = link.peer.clone();
-    let Ends { endpoint, peer } = serving.ends.clone();
-    serving.port.report(Event::Accepted { endpoint, peer });
-    let connection = match Driven::new(link, Arc::clone(&serving.port), serving.ends.clone(), None) {
-        Ok(connection) => serving.connection.insert(connection),
-        Err(reason) => return serving.reason = reason,
-    };
-    connection.handshake().await;
-    if finished.swap(true, Ordering::Relaxed) {
-        return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::stream::Connection;
+    use crate::pipe::{Inlet, Outboxes};
+
+    /// How large that is which a function makes.
+    const fn size_of_made<A, T>(_: &impl Fn(A) -> T) -> usize {
+        size_of::<T>()
     }
-    // From here on a task is only dropped with its runtime.
-    serving.reason = Disconnect::Closed;
-    serving.reason = connection.end().await;
+
+    #[test]
+    fn an_idle_peer_keeps_little() {
+        let task = size_of_made(&serve);
+        // With what tokio adds it fills three units of 128 bytes, by which tokio aligns tasks.
+        assert!(task <= 256, "{task} bytes of an accepted peer's task");
+        let kept = size_of::<Mutex<Connection>>() + size_of::<Inlet>() + size_of::<Outboxes>();
+        assert!(kept <= 1280, "{kept} bytes of its connection and queues");
+    }
 }

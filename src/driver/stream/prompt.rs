@@ -60,7 +60,11 @@ impl Driven {
         let lanes = std::mem::take(&mut lock(&self.0).lanes);
         if lanes.any() {
             // On the heap, since a thousand connections without lanes would each have room for it.
-            Box::pin(lanes.end(&why)).await;
+            let ending = async move {
+                lanes.end(&why).await;
+                why
+            };
+            return Box::pin(ending).await;
         }
         why
     }
