@@ -110,7 +110,7 @@ pub(crate) struct ChunkQueue {
 
 impl ChunkQueue {
     pub(crate) fn new(pool: &Pool) -> Self {
-        Self { chunks: VecDeque::with_capacity(BURST / 2), pool: pool.clone(), ..Self::default() }
+        Self { pool: pool.clone(), ..Self::default() }
     }
 
     /// An empty one, of the same pool.
@@ -476,6 +476,11 @@ mod tests {
         let sizes = std::iter::from_fn(|| queue.pop_message()).map(|message| message.byte_len());
         assert_eq!(sizes.collect::<Vec<_>>(), [vec![100; held + 1], vec![100_000]].concat());
         assert!(!queue.pool.is_crowded());
+    }
+
+    #[test]
+    fn a_queue_that_was_never_used_owns_nothing() {
+        assert_eq!(ChunkQueue::new(&Pool::default()).chunks.capacity(), 0);
     }
 
     #[test]
