@@ -237,6 +237,10 @@ impl Connection {
                     Poll::Ready(Ok(0)) => return Err(Disconnect::PeerClosed),
                     Poll::Ready(written) => control.advance(written?),
                 }
+                if control.is_empty() {
+                    // Nearly always the handshake's, and nothing follows for long.
+                    *control = BytesMut::new();
+                }
                 continue;
             }
             if !self.batch.is_empty() {
