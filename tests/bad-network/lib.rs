@@ -13,6 +13,7 @@
 #![expect(clippy::exhaustive_structs, reason = "nobody outside this repository uses it")]
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -216,9 +217,9 @@ impl Sorting {
             let counts = Arc::clone(&self.counts[direction]);
             let seed = self.weather.seed << 32 | number << 1 | u64::try_from(direction).unwrap();
             let random = fastrand::Rng::with_seed(seed);
-            let (socket, to) = (Arc::clone(ends[direction].0), ends[direction].1);
+            let exit = Towards { socket: Arc::clone(ends[direction].0), to: ends[direction].1 };
             let (weather, is_counted) = (self.weather, self.is_counted);
-            let direction = Direction { weather, random, is_counted, counts, socket, to };
+            let direction = Direction { weather, random, is_counted, counts, exit };
             carrying.spawn(direction.carry(waiting));
             packets
         });
@@ -242,17 +243,41 @@ struct Packet {
     is_counted: bool,
 }
 
-/// From one client to the server, or back.
-struct Direction {
-    weather: Weather,
-    random: fastrand::Rng,
-    is_counted: fn(&[u8]) -> bool,
-    counts: Arc<Counts>,
+/// Where packets go that were not lost.
+pub trait Exit: Send {
+    /// Passes a packet on, or not.
+    fn pass(&self, packet: &[u8]) -> impl Future<Output = ()> + Send;
+}
+
+/// A socket's way to an address.
+struct Towards {
     socket: Arc<UdpSocket>,
     to: SocketAddr,
 }
 
-impl Direction {
+impl Exit for Towards {
+    async fn pass(&self, packet: &[u8]) {
+        // Who is not there loses it.
+        self.socket.send_to(packet, self.to).await.ok();
+    }
+}
+
+/// Does to packets of any kind what a relay does to those of a client, until no more can come.
+pub async fn carry(packets: mpsc::Receiver<Vec<u8>>, weather: Weather, exit: impl Exit) {
+    let (random, counts) = (fastrand::Rng::with_seed(weather.seed), Arc::default());
+    Direction { weather, random, is_counted: |_| true, counts, exit }.carry(packets).await;
+}
+
+/// From one client to the server, or back.
+struct Direction<E> {
+    weather: Weather,
+    random: fastrand::Rng,
+    is_counted: fn(&[u8]) -> bool,
+    counts: Arc<Counts>,
+    exit: E,
+}
+
+impl<E: Exit> Direction<E> {
     async fn carry(mut self, mut packets: mpsc::Receiver<Vec<u8>>) {
         // By when they are due, then as they arrived.
         let mut under_way = BTreeMap::<(Instant, u64), Packet>::new();
@@ -266,8 +291,7 @@ impl Direction {
                     }
                     latest = latest.max(number);
                 }
-                // Who is not there loses it.
-                self.socket.send_to(&packet.bytes, self.to).await.ok();
+                self.exit.pass(&packet.bytes).await;
             }
             let packet = match under_way.first_key_value() {
                 None => packets.recv().await,
