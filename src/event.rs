@@ -153,16 +153,16 @@ pub enum Dropped {
     Linger,
     /// They arrived as datagrams while the receive queue was at its high-water mark.
     ReceiverFull,
-    /// They are datagrams that no RADIO sends, or at a multicast group no PUB: cut short, or too long.
+    /// They are datagrams that no peer should send: cut short, or too long.
     Malformed,
-    /// Over udp: they did not arrive here, or so late that nobody waited for them any more. Each is told once, about a
-    /// second after it was missed: as this or as [`Late`](Self::Late).
+    /// They were sent as datagrams and did not arrive here, or so late that nobody waited for them any more. Each is told
+    /// once, about a second after it was missed: as this or as [`Late`](Self::Late).
     Lost,
-    /// Over udp: they arrived here after later ones.
+    /// As datagrams they arrived here after later ones.
     Late,
     /// Over udp: with the envelope that a request or reply gets they did not fit into a datagram.
     TooLarge,
-    /// Over udp: the system would not send them. At the receiver they are [`Lost`](Self::Lost).
+    /// They could not be sent as datagrams. At the receiver they are [`Lost`](Self::Lost).
     NotSent,
 }
 

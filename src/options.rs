@@ -8,7 +8,7 @@ use zocket_transport::LinkOptions;
 use crate::message::{Frame, Message};
 use crate::pattern::distribute;
 use crate::pipe::HighWater;
-use crate::zmtp::{Config, HeartbeatConfig, SocketKind};
+use crate::zmtp::{Config, Extras, HeartbeatConfig, SocketKind};
 
 /// How long a closing socket goes on delivering what was sent: 30 s. libzmq's default is for ever, which hangs
 /// programs, and its other habit, zero, loses data in silence; `close` reports what remains.
@@ -198,6 +198,8 @@ pub(crate) struct SocketOptions {
     pub(crate) max_handshakes: usize,
     pub(crate) max_udp_peers: usize,
     pub(crate) link: LinkOptions,
+    /// Whether messages that fit go in packets of their own.
+    pub(crate) datagrams: bool,
     pub(crate) mandatory: bool,
     pub(crate) handover: bool,
     pub(crate) probe: bool,
@@ -219,7 +221,7 @@ impl SocketOptions {
             heartbeat: self.heartbeat.config(),
             max_message_bytes: self.max_message_bytes,
             max_frames: self.max_frames,
-            lanes: self.link.lanes.count(),
+            extras: Extras { lanes: self.link.lanes.count(), datagrams: false },
         }
     }
 
@@ -257,6 +259,7 @@ impl Default for SocketOptions {
             max_handshakes: 1024,
             max_udp_peers: MAX_UDP_PEERS,
             link: LinkOptions::default(),
+            datagrams: false,
             mandatory: true,
             handover: false,
             probe: false,

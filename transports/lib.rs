@@ -41,6 +41,7 @@ mod interface;
 pub mod ipc;
 mod lanes;
 mod options;
+mod packets;
 #[cfg(feature = "quic")]
 pub mod quic;
 #[cfg(any(feature = "quic", feature = "tcp", feature = "udp"))]
@@ -62,6 +63,7 @@ pub use datagrams::{Datagrams, ReceiveBatch, SendBatch};
 pub use endpoint::{Endpoint, EndpointError};
 pub use lanes::{Lanes, Streams};
 pub use options::{KeepAlive, LinkOptions, Liveness};
+pub use packets::Packets;
 pub use trust::{Fingerprint, FingerprintError, TrustError};
 
 /// A future on the heap that may move between threads.
@@ -292,6 +294,8 @@ pub struct Link {
     pub closer: Option<Closer>,
     /// For links that can have more than one lane.
     pub streams: Option<Box<dyn Streams>>,
+    /// For links that carry packets beside their streams, where [`LinkOptions::datagrams`] asks for them.
+    pub packets: Option<Box<dyn Packets>>,
     /// For links whose peer may move while they last.
     pub tracker: Option<Tracker>,
 }
@@ -300,7 +304,7 @@ impl Link {
     /// A link about whose peer nothing is proven.
     #[must_use]
     pub const fn new(wire: Wire, local: Endpoint, peer: Endpoint) -> Self {
-        Self { wire, local, peer, proof: None, closer: None, streams: None, tracker: None }
+        Self { wire, local, peer, proof: None, closer: None, streams: None, packets: None, tracker: None }
     }
 
     /// Adds what is proven about the peer, or nothing.
@@ -321,6 +325,13 @@ impl Link {
     #[must_use]
     pub fn with_streams(mut self, streams: impl Streams) -> Self {
         self.streams = Some(Box::new(streams));
+        self
+    }
+
+    /// Adds packets beside the streams.
+    #[must_use]
+    pub fn with_packets(mut self, packets: impl Packets) -> Self {
+        self.packets = Some(Box::new(packets));
         self
     }
 

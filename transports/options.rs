@@ -71,6 +71,8 @@ pub struct LinkOptions {
     pub multicast_interface: Option<String>,
     /// Streams that do not hold each other up. Default one. quic.
     pub lanes: Lanes,
+    /// Whether links carry packets beside their streams, if the peer wants them too. Default `false`. quic.
+    pub datagrams: bool,
 }
 
 impl Default for LinkOptions {
@@ -90,6 +92,7 @@ impl Default for LinkOptions {
             multicast_loop: true,
             multicast_interface: None,
             lanes: Lanes::default(),
+            datagrams: false,
         }
     }
 }

@@ -22,13 +22,14 @@ use tokio::runtime;
 use crate::address::{self, Host, Place};
 use crate::resolve::{self, endpoint_of, reachable};
 use crate::{
-    BoxFuture, Closer, Endpoint, EndpointError, Lanes, Link, LinkOptions, Listener, Medium, PeerProof,
-    Purpose, Transport, Wire,
+    BoxFuture, Closer, Endpoint, EndpointError, Link, LinkOptions, Listener, Medium, PeerProof, Purpose,
+    Transport, Wire,
 };
 
 mod identity;
 mod lanes;
 mod listen;
+mod packets;
 mod reset;
 mod stream;
 mod tls;
@@ -40,6 +41,7 @@ pub use trust::Trust;
 
 use lanes::{MAIN_LANE, QuicLanes};
 use listen::Known;
+use packets::QuicPackets;
 use stream::QuicStream;
 use tls::Verdict;
 
@@ -214,7 +216,7 @@ impl Quic {
         let connection = connecting.await.map_err(|error| verdict.failed(error))?;
         let halves = lanes::open(&connection, &options.lanes, MAIN_LANE).await?;
         let local = SocketAddr::new(source(target)?, socket.local_addr()?.port());
-        link(QuicStream::new(connection, halves, socket), local, options.lanes)
+        link(QuicStream::new(connection, halves, socket), local, &options)
     }
 }
 
@@ -282,15 +284,20 @@ fn socket(udp: UdpSocket, config: EndpointConfig, server: Option<ServerConfig>) 
     Socket::new(config, server, udp, Arc::new(TokioRuntime))
 }
 
-fn link(stream: QuicStream, local: SocketAddr, lanes: Lanes) -> io::Result<Link> {
+fn link(stream: QuicStream, local: SocketAddr, options: &LinkOptions) -> io::Result<Link> {
     let connection = stream.connection.clone();
-    let streams = QuicLanes::new(connection.clone(), lanes);
+    let streams = QuicLanes::new(connection.clone(), options.lanes.clone());
+    let packets = options.datagrams.then(|| QuicPackets::new(connection.clone()));
     let peer = endpoint_of(SCHEME, connection.remote_address())?;
     let proof = proof(&connection);
     let closer = Closer::new(move |why| connection.close(tls::code(why), why.to_string().as_bytes()));
     let local = endpoint_of(SCHEME, local)?;
     let link = Link::new(Wire::Stream(Box::new(stream)), local, peer);
-    Ok(link.with_proof(proof).with_closer(closer).with_streams(streams))
+    let link = link.with_proof(proof).with_closer(closer).with_streams(streams);
+    Ok(match packets {
+        Some(packets) => link.with_packets(packets),
+        None => link,
+    })
 }
 
 fn proof(connection: &Connection) -> Option<PeerProof> {

@@ -19,7 +19,8 @@ pub(super) use send::transmit;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::pipe::{Batch, PipeId, Taken};
+use crate::pipe::{Batch, LaneId, PipeId, Taken};
+use crate::zmtp::datagram::ledger::Missed;
 use crate::zmtp::{PeerInfo, SocketKind};
 
 /// After how many datagrams one `poll` lets others run. What came with the last of them is read too.
@@ -54,10 +55,15 @@ pub(super) fn report_dropped(port: &dyn Port, pipe: PipeId, messages: u64, reaso
     }
 }
 
+pub(super) fn report_missed(port: &dyn Port, pipe: PipeId, missed: Missed) {
+    report_dropped(port, pipe, missed.lost, Dropped::Lost);
+    report_dropped(port, pipe, missed.late, Dropped::Late);
+}
+
 /// The way into a lane: what finds no room there is dropped and counted.
 pub(super) struct Gate {
     port: Arc<dyn Port>,
-    pipe: PipeId,
+    lane: LaneId,
     /// What the lane takes, as far as we know: it can only be more.
     room: usize,
     /// Messages find no room, of which the first has been reported.
@@ -67,8 +73,8 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) const fn new(port: Arc<dyn Port>, pipe: PipeId) -> Self {
-        Self { port, pipe, room: 0, misses: false, missed: 0 }
+    pub(super) const fn new(port: Arc<dyn Port>, lane: LaneId) -> Self {
+        Self { port, lane, room: 0, misses: false, missed: 0 }
     }
 
     /// Delivers the frames of a message.
@@ -77,12 +83,12 @@ impl Gate {
             self.ask(cx);
         }
         if self.room > 0 {
-            self.room = self.port.deliver_copy(self.pipe.lane(0), frames, 1);
+            self.room = self.port.deliver_copy(self.lane, frames, 1);
         } else if self.misses {
             self.missed += 1;
         } else {
             self.misses = true;
-            report_dropped(&*self.port, self.pipe, 1, Dropped::ReceiverFull);
+            report_dropped(&*self.port, self.lane.pipe, 1, Dropped::ReceiverFull);
         }
     }
 
@@ -95,10 +101,15 @@ impl Gate {
 
     /// Asks the lane; without room, our waker stays there.
     fn ask(&mut self, cx: &Context<'_>) {
-        if let Poll::Ready(room) = self.port.poll_room(self.pipe.lane(0), cx) {
+        if let Poll::Ready(room) = self.port.poll_room(self.lane, cx) {
             self.room = room;
             self.misses = false;
-            report_dropped(&*self.port, self.pipe, std::mem::take(&mut self.missed), Dropped::ReceiverFull);
+            report_dropped(
+                &*self.port,
+                self.lane.pipe,
+                std::mem::take(&mut self.missed),
+                Dropped::ReceiverFull,
+            );
         }
     }
 }
@@ -106,6 +117,6 @@ impl Gate {
 /// What was not reported yet is, at the end.
 impl Drop for Gate {
     fn drop(&mut self) {
-        report_dropped(&*self.port, self.pipe, self.missed, Dropped::ReceiverFull);
+        report_dropped(&*self.port, self.lane.pipe, self.missed, Dropped::ReceiverFull);
     }
 }

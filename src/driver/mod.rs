@@ -77,15 +77,16 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
 
     fn report(&self, event: Event);
 
-    /// A pipe for a wire peer with so many lanes; `None` once the socket closes.
-    fn attach(&self, endpoint: &Endpoint, lanes: u8) -> Option<PipeId>;
+    /// A pipe for a wire peer with so many lanes; `None` once the socket closes. What is small enough goes in `packets`, if
+    /// there are any: they have a queue of their own and a driver, as if they were the next lane.
+    fn attach(&self, endpoint: &Endpoint, lanes: u8, packets: bool) -> Option<PipeId>;
 
     /// A handshake finished. Returns the commands that the peer must hear first, taken together with the
     /// state they come from: later ones will be queued.
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect>;
 
-    /// A dialled pipe gets a link that has so many lanes.
-    fn open_lanes(&self, pipe: PipeId, lanes: u8);
+    /// A dialled pipe gets a link that has so many lanes, and perhaps packets.
+    fn open_lanes(&self, pipe: PipeId, lanes: u8, packets: bool);
 
     /// A lane's driver begins. Its bell rings when [`poll_take`](Self::poll_take) has something after it was pending.
     fn drive(&self, lane: LaneId) -> Bell;

@@ -6,6 +6,7 @@
 
 mod ending;
 mod lanes;
+mod packets;
 mod prompt;
 
 use std::io::IoSlice;
@@ -16,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use zocket_transport::{Closer, PeerProof, Stream, Streams, Tracker};
+use zocket_transport::{Closer, Packets, PeerProof, Stream, Streams, Tracker};
 
 pub(crate) use self::lanes::Lanes;
 pub(crate) use self::prompt::Driven;
@@ -45,6 +46,8 @@ pub(crate) struct Connection {
     tracker: Option<Tracker>,
     /// Of a link that can have more lanes, until they are there.
     streams: Option<Box<dyn Streams>>,
+    /// Of a link that carries packets, as above.
+    packets: Option<Box<dyn Packets>>,
     lanes: Lanes,
     engine: Engine,
     port: Arc<dyn Port>,
@@ -111,6 +114,7 @@ impl Connection {
             proof: None,
             tracker: None,
             streams: None,
+            packets: None,
             lanes: Lanes::default(),
             engine,
             port,
@@ -452,13 +456,14 @@ impl Connection {
 
     fn begin_traffic(&mut self, info: PeerInfo) -> Result<(), Disconnect> {
         let dialled = self.pipe.is_some();
-        let lanes = self.lanes_with(&info);
+        let (lanes, packets) = self.agree(&info);
         let pipe = match self.pipe {
             Some(pipe) => pipe,
-            None => self.port.attach(&self.ends.endpoint, lanes).ok_or(Disconnect::Closed)?,
+            None => self.port.attach(&self.ends.endpoint, lanes, packets).ok_or(Disconnect::Closed)?,
         };
-        if dialled && self.port.options().link.lanes.count() > 1 {
-            self.port.open_lanes(pipe, lanes);
+        // Also without either: what an earlier link left in their queues is for this one's first lane.
+        if dialled && (self.streams.is_some() || self.port.options().link.lanes.count() > 1) {
+            self.port.open_lanes(pipe, lanes, packets);
         }
         self.pipe = Some(pipe);
         self.bell = self.port.drive(pipe.lane(0));

@@ -12,7 +12,7 @@ use crate::options::SocketOptions;
 use crate::pipe::ChunkQueue;
 use crate::zmtp::command::{Command, MAX_CONTEXT, Received};
 use crate::zmtp::frame::Header;
-use crate::zmtp::metadata::{MAX_ROUTING_ID, Metadata, put_own};
+use crate::zmtp::metadata::{Extras, MAX_ROUTING_ID, Metadata, put_own};
 use crate::zmtp::{Config, Engine, Event, ProtocolError, SocketKind, Version};
 
 const KINDS: [SocketKind; 6] = [
@@ -129,7 +129,7 @@ fn handshake(kind: SocketKind) -> Vec<u8> {
     let mut wire = BytesMut::from(&b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x01NULL"[..]);
     wire.resize(64, 0);
     let mut ready = BytesMut::from(&b"\x05READY"[..]);
-    put_own(&mut ready, theirs, b"", 1);
+    put_own(&mut ready, theirs, b"", Extras::default());
     crate::zmtp::command::put_command(&mut wire, &ready);
     wire.to_vec()
 }

@@ -55,7 +55,9 @@
 //!
 //! [`Event::Dropped`](crate::Event::Dropped) has the pipe, a count and a [reason](crate::Dropped). For full queues
 //! it comes with the first message that is dropped and again, for the rest, when the queue has drained to half:
-//! a slow subscriber makes two events an episode and not one for each message.
+//! a slow subscriber makes two events an episode and not one for each message. Of datagrams it is the subscriber who is
+//! told: what came late or never ([`Late`](crate::Dropped::Late), [`Lost`](crate::Dropped::Lost)), and what found its
+//! queue full.
 //!
 //! # Snapshots
 //!

@@ -166,6 +166,13 @@
 //! that wants more than one has the property `X-Lanes`, its number in a byte; whoever connected opens a bidirectional stream for each further lane, whose
 //! first byte is its number, and then both send frames of messages on it. Commands stay on the first.
 //!
+//! **Datagrams.** [`datagrams(true)`](crate::SocketBuilder::datagrams) on a RADIO, PUB or XPUB sends each message that
+//! fits a packet, up to 1100 bytes, as one (RFC 9221): it may be lost, and is not held up by anything, nor doubled.
+//! Subscribers need not be told; what they get so is in order, and what they miss is counted: sequence numbers show it
+//! about a second later, or at the end. What does not fit goes on its stream. On the wire both sides' READY have the property
+//! `X-Datagrams` with the version, 1, in a byte; a packet is that version, a number of 8 bytes, big-endian, from 1 on, and
+//! the frames of a message as on a stream, or none at the end, behind the number of the last.
+//!
 //! **Refusals.** A wrong name, an unknown key, an expired certificate: the event's reason is
 //! [`Disconnect::Trust`](crate::Disconnect::Trust), on both sides. The one who connects goes on as after every refusal,
 //! at the longest of its waits (30 s unless set), for the mending may happen on the other side: a certificate is

@@ -39,9 +39,9 @@ impl Inlet {
         }
     }
 
-    /// A link with so many lanes begins. Those of an earlier one stay, for what they hold.
-    pub(crate) fn agree(&mut self, lanes: u8) {
-        while self.more.len() + 1 < lanes.into() {
+    /// A link with so many lanes begins; packets count as one. Those of an earlier one stay, for what they hold.
+    pub(crate) fn agree(&mut self, lanes: usize) {
+        while self.more.len() + 1 < lanes {
             self.more.push(self.first.sibling());
         }
     }

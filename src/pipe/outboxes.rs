@@ -17,13 +17,17 @@ pub(crate) struct Outboxes {
     /// What is for a lane beyond these goes on the first. It never grows: a lane that once had to would overtake what
     /// still waits there.
     limit: u8,
+    /// The queue behind the lanes of this link is for what goes in packets.
+    packets: Option<u8>,
+    /// The one that was, of the last link.
+    left: Option<u8>,
 }
 
 impl Outboxes {
     /// Queues for so many lanes, before it is known how many the peer has.
     pub(crate) fn new(first: Outbox, lanes: u8) -> Self {
         let more = (1..lanes).map(|_| first.sibling()).collect();
-        Self { first, more, limit: u8::MAX }
+        Self { first, more, limit: u8::MAX, packets: None, left: None }
     }
 
     /// The queue that every pipe has.
@@ -40,6 +44,15 @@ impl Outboxes {
         self.driven_by(if lane < self.limit { lane.into() } else { 0 })
     }
 
+    /// The queue of what is sent on a lane, unless it fits a packet and goes as one.
+    #[inline]
+    pub(crate) fn pick(&mut self, lane: u8, fits: bool) -> &mut Outbox {
+        match self.packets {
+            Some(number) if fits => self.driven_by(number.into()),
+            _ => self.at(lane),
+        }
+    }
+
     fn driven_by(&mut self, number: usize) -> &mut Outbox {
         match number.checked_sub(1).and_then(|index| self.more.get_mut(index)) {
             Some(outbox) => outbox,
@@ -54,14 +67,20 @@ impl Outboxes {
         outbox.bell()
     }
 
-    /// A link with so many lanes begins.
-    pub(crate) fn agree(&mut self, lanes: u8) {
-        while self.more.len() + 1 < lanes.into() {
+    /// A link with so many lanes begins, and perhaps with packets.
+    pub(crate) fn agree(&mut self, lanes: u8, packets: bool) {
+        let queues = usize::from(lanes) + usize::from(packets);
+        while self.more.len() + 1 < queues {
             self.more.push(self.first.sibling());
         }
+        self.packets = packets.then_some(lanes);
         self.limit = self.limit.min(lanes).max(1);
-        for outbox in self.more.iter_mut().skip(usize::from(self.limit) - 1) {
-            outbox.move_to(&mut self.first);
+        // What was to go in packets still is, for it must not be overtaken by what follows; the rest goes on the first.
+        let kept = self.packets.filter(|_| self.packets == self.left);
+        for (number, outbox) in (1..).zip(&mut self.more).skip(usize::from(self.limit) - 1) {
+            if kept != Some(number) {
+                outbox.move_to(&mut self.first);
+            }
         }
     }
 
@@ -106,6 +125,7 @@ impl Outboxes {
 
     /// The link is gone: as [`Outbox::lost`]. `batch` is the first lane's.
     pub(crate) fn lost(&mut self, batch: Batch, keep: bool) -> usize {
+        self.left = self.packets.take();
         let (dropped, kept) = self.first.lost(batch, keep);
         let others = self.more.iter_mut().map(|outbox| {
             outbox.set_driven(false);
@@ -178,12 +198,12 @@ mod tests {
         for (lane, text) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
             push(&mut outboxes, lane, text);
         }
-        outboxes.agree(2);
+        outboxes.agree(2, false);
         for (lane, text) in [(0, "e"), (1, "f"), (2, "g"), (3, "h")] {
             push(&mut outboxes, lane, text);
         }
         // A peer that comes back with more lanes: none of ours may overtake itself.
-        outboxes.agree(4);
+        outboxes.agree(4, false);
         push(&mut outboxes, 3, "i");
         assert_eq!(outboxes.queued().0, 9);
         assert_eq!(taken(&mut outboxes, 0), "acdeghi");
@@ -192,9 +212,33 @@ mod tests {
     }
 
     #[test]
+    fn what_fits_a_packet_waits_apart_while_there_are_packets_and_moves_to_a_lane_when_there_are_none() {
+        let mut outboxes = outboxes(2);
+        let packet = |outboxes: &mut Outboxes, text: &str| {
+            outboxes.pick(1, true).push(&[], &(&mut Message::from(text)).into());
+        };
+        packet(&mut outboxes, "a");
+        outboxes.agree(2, true);
+        for text in ["b", "c"] {
+            packet(&mut outboxes, text);
+        }
+        push(&mut outboxes, 1, "d");
+        assert_eq!((taken(&mut outboxes, 1), taken(&mut outboxes, 0)), ("ad".into(), String::new()));
+        assert_eq!(outboxes.lost(Batch::default(), true), 0);
+        outboxes.agree(2, true);
+        packet(&mut outboxes, "e");
+        assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 2)), (String::new(), "bce".into()));
+        packet(&mut outboxes, "f");
+        assert_eq!(outboxes.lost(Batch::default(), true), 0);
+        packet(&mut outboxes, "g");
+        outboxes.agree(2, false);
+        assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), ("f".into(), "g".into()));
+    }
+
+    #[test]
     fn the_first_lane_has_finished_only_when_all_have() {
         let mut outboxes = outboxes(1);
-        outboxes.agree(2);
+        outboxes.agree(2, false);
         drop(outboxes.drive(1));
         push(&mut outboxes, 1, "a");
         assert_eq!(outboxes.close(Closing::Draining).count(), 0);
@@ -213,9 +257,9 @@ mod tests {
     fn a_peer_that_comes_back_twice_with_fewer_lanes_gets_each_in_order() {
         let mut outboxes = outboxes(4);
         push(&mut outboxes, 3, "a");
-        outboxes.agree(3);
+        outboxes.agree(3, false);
         assert_eq!(outboxes.lost(Batch::default(), true), 0);
-        outboxes.agree(2);
+        outboxes.agree(2, false);
         push(&mut outboxes, 3, "b");
         assert_eq!(taken(&mut outboxes, 0), "ab");
     }
@@ -223,7 +267,7 @@ mod tests {
     #[test]
     fn a_lane_that_never_came_is_not_waited_for() {
         let mut outboxes = outboxes(3);
-        outboxes.agree(3);
+        outboxes.agree(3, false);
         assert_eq!(outboxes.close(Closing::Draining).count(), 0);
         let cx = Context::from_waker(Waker::noop());
         let taken = outboxes.poll_take(0, &cx, &mut Batch::default(), &mut Vec::new());

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::message::{Frame, Message};
 use crate::options::{Heartbeat, Reconnect, SocketOptions, Verbose};
 use crate::pipe::HighWater;
-use crate::zmtp::HeartbeatConfig;
+use crate::zmtp::{HeartbeatConfig, SocketKind};
 
 /// Options of a socket. Made by [`Socket::builder`]; [`build`](Self::build) makes the socket.
 ///
@@ -55,6 +55,9 @@ impl<P: Pattern> SocketBuilder<P> {
         if let HeartbeatConfig { interval: Some(interval), timeout, .. } = self.options.heartbeat.config() {
             self.options.link.liveness.get_or_insert(Liveness { interval, timeout });
         }
+        // Those who receive take what they are sent; nobody sends so without being asked to.
+        self.options.link.datagrams |= self.options.datagrams
+            || matches!(P::KIND, SocketKind::Sub | SocketKind::XSub | SocketKind::Dish);
         let context = self.context.unwrap_or_else(|| Context::global().clone());
         Socket { core: Core::new(self.options, context) }
     }
@@ -300,6 +303,19 @@ impl<P: Publishes> SocketBuilder<P> {
     /// nobody gets the message. Default off.
     pub const fn no_drop(mut self, no_drop: bool) -> Self {
         self.options.no_drop = no_drop;
+        self
+    }
+
+    /// Best effort where the transport has packets (`quic://`): a message that fits one goes by itself. It may be lost, and
+    /// is never doubled, nor held up by one that was lost or is large. What does not fit goes on its stream, and may then
+    /// arrive later than what was sent after it. Default off.
+    ///
+    /// Up to 1100 bytes fit, with 9 for each frame counted in; for RADIO the group is one. Those that arrive do so in
+    /// order, and the subscriber is told of the others: [`Dropped`](crate::Dropped). They have a queue of their own at each
+    /// peer, with the socket's high-water mark; the subscriber's drops what finds it full. Subscribers that know nothing of
+    /// this get everything on the stream.
+    pub const fn datagrams(mut self, datagrams: bool) -> Self {
+        self.options.datagrams = datagrams;
         self
     }
 }

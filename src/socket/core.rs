@@ -207,6 +207,7 @@ impl<P: Composition> Core<P> {
         }
         out.check_size(message)?;
         let (pattern, mut view) = out.split(&self.options);
+        view.measure(message);
         let mut routed = route(pattern, message, &mut view);
         if routed == Routed::Blocked {
             // A pipe that was full is offered to again at low water, so that waiting senders wake seldom. Who
@@ -236,6 +237,7 @@ impl<P: Composition> Core<P> {
             return false;
         }
         let (pattern, mut view) = out.split(&self.options);
+        view.measure(message);
         let sent = route(pattern, message, &mut view) == Routed::Sent;
         if sent {
             out.budget.spend(bytes);
@@ -267,6 +269,7 @@ impl<P: Composition> Core<P> {
             return Poll::Ready(Err(refusal));
         }
         let (pattern, mut view) = out.split(&self.options);
+        view.measure(message);
         let routed = route(pattern, message, &mut view);
         match routed {
             Routed::Sent => out.budget.spend(bytes),
@@ -411,6 +414,8 @@ impl<O: Outbound> Out<O> {
             conflate: options.conflate,
             lanes: options.link.lanes.count(),
             lane: 0,
+            datagrams: options.datagrams,
+            fits: false,
         };
         (&mut self.pattern, view)
     }

@@ -16,7 +16,7 @@ use crate::message::{Frame, Message, Outgoing};
 use crate::pattern::Outlets;
 use crate::pipe::{ChunkQueue, HighWater, Offer, Outboxes, PipeId, Table};
 use crate::sync::{TaskGuard, Wakes};
-use crate::zmtp::{Command, PeerInfo};
+use crate::zmtp::{Command, PeerInfo, packet};
 
 /// One pipe's outgoing side.
 #[derive(Debug)]
@@ -107,6 +107,10 @@ pub(super) struct View<'a> {
     pub(super) lanes: u8,
     /// The one that this message goes on.
     pub(super) lane: u8,
+    /// Whether messages that fit packets go as such, where a link has them.
+    pub(super) datagrams: bool,
+    /// This message does.
+    pub(super) fits: bool,
 }
 
 /// An in-process pipe whose name another one took.
@@ -155,6 +159,12 @@ impl View<'_> {
         self.lane = number % self.lanes;
     }
 
+    /// Looks whether the message fits a packet, if that matters.
+    #[inline]
+    pub(super) fn measure(&mut self, message: &Outgoing<'_>) {
+        self.fits = self.datagrams && packet::fits(message.byte_len(), message.len());
+    }
+
     fn wake(&mut self, driver: Option<Waker>) {
         self.effects.wakes.add(driver);
     }
@@ -180,16 +190,16 @@ impl View<'_> {
 
     /// The pipes that would take a message now, whatever the pattern has been told of them.
     pub(super) fn with_room(&mut self) -> Vec<PipeId> {
-        let (lane, conflate, mark) = (self.lane, self.conflate, self.mark);
-        let fits = |(pipe, state): (PipeId, &mut OutPipe)| {
-            let fits = match &mut state.outlet {
-                Outlet::Wire(outboxes) => outboxes.at(lane).fits(),
+        let (lane, fits, conflate, mark) = (self.lane, self.fits, self.conflate, self.mark);
+        let has_room = |(pipe, state): (PipeId, &mut OutPipe)| {
+            let has_room = match &mut state.outlet {
+                Outlet::Wire(outboxes) => outboxes.pick(lane, fits).fits(),
                 Outlet::Waiting(waiting) => conflate || waiting.has_room(mark),
                 Outlet::Local { port, pipe } => port.has_room(*pipe) == Offer::Taken,
             };
-            fits.then_some(pipe)
+            has_room.then_some(pipe)
         };
-        self.pipes.iter_mut().filter_map(fits).collect()
+        self.pipes.iter_mut().filter_map(has_room).collect()
     }
 
     /// Queues a copy for one of several peers, encoding the message when the first of them needs it.
@@ -200,11 +210,11 @@ impl View<'_> {
             }
             return;
         }
-        let lane = self.lane;
+        let (lane, fits) = (self.lane, self.fits);
         match self.pipes.get_mut(to).map(|pipe| &mut pipe.outlet) {
             Some(Outlet::Wire(outboxes)) => {
                 let encoded = encoded.get_or_insert_with(|| ChunkQueue::encode(message));
-                let driver = outboxes.at(lane).push_encoded(encoded);
+                let driver = outboxes.pick(lane, fits).push_encoded(encoded);
                 self.wake(driver);
             }
             _ => {
@@ -231,7 +241,7 @@ impl Outlets for View<'_> {
     fn room(&mut self, to: PipeId) -> Offer {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         let has_room = match &mut pipe.outlet {
-            Outlet::Wire(outboxes) => outboxes.at(self.lane).has_room(),
+            Outlet::Wire(outboxes) => outboxes.pick(self.lane, self.fits).has_room(),
             Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
             Outlet::Local { port, pipe } => return port.has_room(*pipe),
         };
@@ -243,7 +253,7 @@ impl Outlets for View<'_> {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         match &mut pipe.outlet {
             Outlet::Wire(outboxes) => {
-                let outbox = outboxes.at(self.lane);
+                let outbox = outboxes.pick(self.lane, self.fits);
                 if !outbox.has_room() {
                     return Offer::Full;
                 }

@@ -21,14 +21,24 @@ use crate::pipe::{Closing, Inlet, Lane, LaneId, Outbox, Outboxes, PipeId};
 use crate::zmtp::Command;
 
 impl<P: Composition> Core<P> {
-    /// A pipe to a wire peer, with which there may be so many lanes.
-    pub(super) fn attach_wire(&self, endpoint: &Endpoint, dialled: bool, lanes: u8) -> Option<PipeId> {
+    /// A pipe to a wire peer, with which there may be so many lanes, and packets.
+    pub(super) fn attach_wire(
+        &self,
+        endpoint: &Endpoint,
+        dialled: bool,
+        lanes: u8,
+        packets: bool,
+    ) -> Option<PipeId> {
         let pool = self.context.pool();
         let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate, pool);
         let outbox = Outbox::new(self.options.send_high_water, self.options.conflate, pool);
         let mut inlet = Inlet::from(lane);
-        inlet.agree(lanes);
-        self.attach_with(endpoint, inlet, Outlet::Wire(Outboxes::new(outbox, lanes)), dialled)
+        inlet.agree(usize::from(lanes) + usize::from(packets));
+        let mut outboxes = Outboxes::new(outbox, lanes);
+        if packets {
+            outboxes.agree(lanes, packets);
+        }
+        self.attach_with(endpoint, inlet, Outlet::Wire(outboxes), dialled)
     }
 
     pub(super) fn attach_with(

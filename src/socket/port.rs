@@ -45,17 +45,17 @@ impl<P: Composition> Port for Core<P> {
         self.monitors.report(&event);
     }
 
-    fn attach(&self, endpoint: &Endpoint, lanes: u8) -> Option<PipeId> {
-        self.attach_wire(endpoint, false, lanes)
+    fn attach(&self, endpoint: &Endpoint, lanes: u8, packets: bool) -> Option<PipeId> {
+        self.attach_wire(endpoint, false, lanes, packets)
     }
 
-    fn open_lanes(&self, pipe: PipeId, lanes: u8) {
+    fn open_lanes(&self, pipe: PipeId, lanes: u8, packets: bool) {
         let mut out = self.lock_out();
         if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            outboxes.agree(lanes);
+            outboxes.agree(lanes, packets);
         }
         if let Some(inlet) = self.lock_in().lanes.get_mut(pipe) {
-            inlet.agree(lanes);
+            inlet.agree(usize::from(lanes) + usize::from(packets));
         }
     }
 

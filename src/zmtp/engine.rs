@@ -20,7 +20,7 @@ use super::frame::Header;
 use super::handshake::Handshake;
 use super::heartbeat::{Heartbeat, HeartbeatConfig};
 use super::kind::SocketKind;
-use super::metadata::PeerInfo;
+use super::metadata::{Extras, PeerInfo};
 use super::scan::{Found, Scanner};
 use crate::message::{Frame, Group};
 
@@ -37,8 +37,8 @@ pub(crate) struct Config {
     pub(crate) max_message_bytes: u64,
     /// The most frames of a message; 0 is taken for 1.
     pub(crate) max_frames: u32,
-    /// How many lanes we want, where a transport has them.
-    pub(crate) lanes: u8,
+    /// What we want besides, where a transport has it.
+    pub(crate) extras: Extras,
 }
 
 /// Something the driver has to know.

@@ -56,7 +56,7 @@ impl Handshake {
     /// Starts at once: what we say first goes to `out`.
     pub(crate) fn new(config: &Config, out: &mut BytesMut) -> Self {
         out.extend_from_slice(&greeting::opening(&config.routing_id));
-        let mechanism = Box::new(Null::new(config.kind, config.routing_id.clone(), config.lanes));
+        let mechanism = Box::new(Null::new(config.kind, config.routing_id.clone(), config.extras));
         Self {
             kind: config.kind,
             routing_id: config.routing_id.clone(),

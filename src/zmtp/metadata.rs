@@ -2,8 +2,9 @@
 //!
 //! On the wire a property is `namelen(1) name valuelen(4) value`, one after the other to the end of the command.
 //! We send Socket-Type, Identity (the kinds that have one to tell, even an empty one), `X-Zocket`, by which two zockets
-//! know each other, and, where more than one lane is wanted, `X-Lanes`, their number in a byte. Names are compared in any case and sent in their canonical one: libzmq compares
-//! exactly.
+//! know each other, where more than one lane is wanted, `X-Lanes`, their number in a byte, and where messages may come
+//! or go in packets of their own, `X-Datagrams`, the version of those in a byte. Names are compared in any case and sent
+//! in their canonical one: libzmq compares exactly.
 //!
 //! Source: RFC 37, "The NULL Mechanism", "Metadata"; RFC 28 for routing ids; libzmq's `mechanism.cpp`.
 
@@ -14,6 +15,7 @@ use zocket_transport::PeerProof;
 use super::Version;
 use super::error::{ProtocolError, shown};
 use super::kind::SocketKind;
+use super::packet;
 use super::peers::may_talk;
 use crate::message::Frame;
 
@@ -21,6 +23,7 @@ const SOCKET_TYPE: &str = "Socket-Type";
 const IDENTITY: &str = "Identity";
 const ZOCKET: &str = "X-Zocket";
 const LANES: &str = "X-Lanes";
+const DATAGRAMS: &str = "X-Datagrams";
 
 /// The longest routing id (RFC 28).
 pub(crate) const MAX_ROUTING_ID: usize = 255;
@@ -123,6 +126,11 @@ impl PeerInfo {
         }
     }
 
+    /// Whether messages may go in packets of their own, as far as the peer goes.
+    pub(crate) fn datagrams(&self) -> bool {
+        self.property(DATAGRAMS) == Some(&[packet::VERSION])
+    }
+
     /// Whether the peer is this library too.
     #[must_use]
     pub fn is_zocket(&self) -> bool {
@@ -194,8 +202,25 @@ fn split_property(input: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, rest))
 }
 
+/// What a link could have besides its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extras {
+    /// How many lanes.
+    pub(crate) lanes: u8,
+    /// Whether messages may come or go in packets of their own.
+    pub(crate) datagrams: bool,
+}
+
+/// Nothing.
+impl Default for Extras {
+    fn default() -> Self {
+        Self { lanes: 1, datagrams: false }
+    }
+}
+
 /// Writes what we tell of ourselves.
-pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8], lanes: u8) {
+pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8], extras: Extras) {
+    let Extras { lanes, datagrams } = extras;
     put_property(out, SOCKET_TYPE, kind.name().as_bytes());
     if kind.tells_routing_id() {
         put_property(out, IDENTITY, routing_id);
@@ -203,6 +228,9 @@ pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8], l
     put_property(out, ZOCKET, b"1");
     if lanes > 1 {
         put_property(out, LANES, &[lanes]);
+    }
+    if datagrams {
+        put_property(out, DATAGRAMS, &[packet::VERSION]);
     }
 }
 
@@ -238,7 +266,7 @@ mod tests {
     fn req_dealer_and_router_tell_even_an_empty_routing_id_and_nobody_else_does() {
         for kind in SocketKind::ALL {
             let mut out = BytesMut::new();
-            put_own(&mut out, kind, b"", 1);
+            put_own(&mut out, kind, b"", Extras::default());
             let mut expected = vec![(SOCKET_TYPE, kind.name().as_bytes())];
             if ["REQ", "DEALER", "ROUTER"].contains(&kind.name()) {
                 expected.push((IDENTITY, b""));

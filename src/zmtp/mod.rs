@@ -28,6 +28,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod kind;
 pub(crate) mod mechanism;
 pub(crate) mod metadata;
+pub(crate) mod packet;
 pub(crate) mod peers;
 pub(crate) mod radio;
 mod scan;
@@ -37,6 +38,7 @@ pub(crate) use engine::{Config, Engine, Event};
 pub use error::ProtocolError;
 pub(crate) use heartbeat::HeartbeatConfig;
 pub use kind::SocketKind;
+pub(crate) use metadata::Extras;
 pub use metadata::PeerInfo;
 pub(crate) use peers::may_talk;
 

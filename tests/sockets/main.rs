@@ -21,6 +21,7 @@ mod names;
 mod publish;
 mod quic;
 mod quic_crowd;
+mod quic_datagrams;
 mod reconnect;
 mod relay;
 mod request;

@@ -19,7 +19,7 @@ use super::trust::Trust;
 use super::{MAIN_LANE, Quic, SCHEME, Sockets, lanes, link, lock, reset, socket, tune, udp_socket};
 use crate::address::Place;
 use crate::resolve::{self, endpoint_of};
-use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Lanes, Link, LinkOptions, Listener, Tracker};
+use crate::{BoxFuture, CloseReason, Endpoint, Incoming, Link, LinkOptions, Listener, Tracker};
 
 /// How long the port of the last link is waited for. `quinn` holds the socket until what may still arrive of its closed
 /// connections has died away, three times their time-out for probes (RFC 9000, section 10.2): over a second for a peer
@@ -100,10 +100,10 @@ pub(super) async fn bind(quic: &Quic, place: &Place, options: &LinkOptions) -> i
         }
     };
     let endpoint = endpoint_of(SCHEME, port.address)?;
-    let (lanes, unfinished) = (options.lanes.clone(), Arc::default());
+    let (options, unfinished) = (options.clone(), Arc::default());
     let runtime = Handle::current();
     let sockets = Arc::clone(&quic.sockets);
-    Ok(Box::new(Bound { port, endpoint, identity, clients, config, lanes, unfinished, sockets, runtime }))
+    Ok(Box::new(Bound { port, endpoint, identity, clients, config, options, unfinished, sockets, runtime }))
 }
 
 fn server_config(
@@ -165,7 +165,7 @@ struct Bound {
     identity: Identity,
     clients: Option<Trust>,
     config: ServerConfig,
-    lanes: Lanes,
+    options: LinkOptions,
     /// How many handshakes are under way.
     unfinished: Arc<AtomicUsize>,
     sockets: Arc<Sockets>,
@@ -213,19 +213,19 @@ impl Bound {
             config.crypto = Arc::new(tls::server(&self.identity, self.clients.as_ref(), &verdict)?);
         }
         let (port, unfinished) = (Arc::clone(&self.port), Counted::new(&self.unfinished));
-        let lanes = self.lanes.clone();
+        let options = self.options.clone();
         Ok(async move {
             let _unfinished = unfinished;
             let connecting = incoming.accept_with(Arc::new(config)).map_err(tls::failed)?;
             let connection = connecting.await.map_err(|error| verdict.failed(error))?;
-            first_stream(connection, port, lanes).await
+            first_stream(connection, port, &options).await
         })
     }
 }
 
-async fn first_stream(connection: Connection, port: Arc<Port>, options: Lanes) -> io::Result<Link> {
+async fn first_stream(connection: Connection, port: Arc<Port>, options: &LinkOptions) -> io::Result<Link> {
     let mut unborn = Unborn(Some(connection.clone()));
-    let (lane, halves) = lanes::accept(&connection, &options).await?;
+    let (lane, halves) = lanes::accept(&connection, &options.lanes).await?;
     if lane != MAIN_LANE {
         connection.close(tls::code(CloseReason::Protocol), b"");
         let text = format!("the peer's first stream is for lane {lane}");

@@ -15,6 +15,14 @@ const WINDOW: usize = 1 << 20;
 /// The least that either can be: a packet.
 const LEAST: usize = 1200;
 
+/// How many bytes of packets beside the streams may wait to be read. Nothing holds their sender back, so when there are
+/// more the oldest are dropped: enough for a burst of 200 full ones until their task gets its turn.
+const PACKETS_IN: usize = 256 * 1024;
+
+/// And how many to be sent. Behind that is the queue of whoever sends, which says what it drops; so it is no more than
+/// keeps the network busy between two turns of its task.
+const PACKETS_OUT: usize = 64 * 1024;
+
 /// What the kernel should buffer for all the links of a UDP socket, in packets that have arrived or are to leave. The
 /// usual default of 208 KiB loses packets of a single link whose window is open. The system may allow less.
 pub(super) const SOCKET_BUFFER: usize = 4 * WINDOW;
@@ -55,7 +63,8 @@ pub(super) fn transport(options: &LinkOptions, side: Side) -> Arc<TransportConfi
         .stream_receive_window(receive.into())
         .receive_window(VarInt::from_u64(u64::from(receive) * lanes).unwrap_or(VarInt::MAX))
         .send_window(send.saturating_mul(lanes))
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(options.datagrams.then_some(PACKETS_IN))
+        .datagram_send_buffer_size(PACKETS_OUT)
         .initial_rtt(FIRST_RTT)
         .keep_alive_interval(keep_alive)
         .max_idle_timeout(idle);

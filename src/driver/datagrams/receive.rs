@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::time;
 use zocket_transport::{Datagrams, Endpoint, ReceiveBatch};
 
-use super::{Gate, READ_BUDGET, open, poll_take, report_dropped};
+use super::{Gate, READ_BUDGET, open, poll_take, report_dropped, report_missed};
 use crate::driver::accept::Retries;
 use crate::driver::alarm::{Alarm, now};
 use crate::driver::packets::lend;
@@ -19,20 +19,19 @@ use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::pipe::{Batch, PipeId};
-use crate::zmtp::datagram::ledger::Missed;
 use crate::zmtp::datagram::publication::{Audience, Heard};
 use crate::zmtp::frame::first_body;
 use crate::zmtp::{Config, SocketKind, radio};
 
 /// Receives at a bound address until it is aborted, or the socket closes.
 pub(in crate::driver) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn Port>, endpoint: Endpoint) {
-    let Some(pipe) = port.attach(&endpoint, 1) else { return };
+    let Some(pipe) = port.attach(&endpoint, 1, false) else { return };
     let config = port.engine_config();
     let (hearing, speaker) = match config.kind {
         SocketKind::Dish => (Hearing::Dish(BytesMut::new()), SocketKind::Radio),
         _ => (Hearing::Audience(Audience::default()), SocketKind::Pub),
     };
-    let gate = Gate::new(Arc::clone(&port), pipe);
+    let gate = Gate::new(Arc::clone(&port), pipe.lane(0));
     let _attached = Attached { port: Arc::clone(&port), pipe };
     let alarm = Alarm::default();
     let mut receiver = Receiver { wire, gate, port, pipe, config, hearing, alarm, garbled: 0, _attached };
@@ -88,7 +87,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         if let Hearing::Audience(audience) = &mut self.hearing {
             let missed = audience.finish();
-            self.report_missed(missed);
+            report_missed(&*self.port, self.pipe, missed);
         }
     }
 }
@@ -113,16 +112,11 @@ impl Receiver {
             };
             let missed = audience.handle_timeout(now());
             let due = audience.poll_timeout();
-            self.report_missed(missed);
+            report_missed(&*self.port, self.pipe, missed);
             if received.is_ready() || self.alarm.poll(due, cx).is_pending() {
                 return received.map(Disconnect::from);
             }
         }
-    }
-
-    fn report_missed(&self, missed: Missed) {
-        report_dropped(&*self.port, self.pipe, missed.lost, Dropped::Lost);
-        report_dropped(&*self.port, self.pipe, missed.late, Dropped::Late);
     }
 
     fn poll_datagrams(

@@ -340,7 +340,7 @@ impl Hall {
             return Err(Disconnect::Crowded);
         }
         let (info, link) = self.doorkeeper.admit(call, now)?;
-        let pipe = self.port.attach(&self.endpoint, 1).ok_or(Disconnect::Closed)?;
+        let pipe = self.port.attach(&self.endpoint, 1, false).ok_or(Disconnect::Closed)?;
         Peer::open(link, info, Arc::clone(&self.port), pipe, ends, Some(from))
             .inspect_err(|_| self.port.detach(pipe))
     }

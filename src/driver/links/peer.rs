@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant as Time;
 
-use crate::driver::datagrams::{Gate, report_dropped};
+use crate::driver::datagrams::{Gate, report_dropped, report_missed};
 use crate::driver::packets::{Gone, Packets};
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::pipe::{Batch, Bell, PipeId, Taken};
 use crate::zmtp::PeerInfo;
-use crate::zmtp::datagram::ledger::Missed;
 use crate::zmtp::datagram::{Heard, Link};
 
 /// How many packets a peer may write until others have their turn, and what arrived is read.
@@ -60,7 +59,7 @@ impl Peer {
         port.report(Event::Ready { pipe, endpoint, peer, info });
         Ok(Self {
             link,
-            gate: Gate::new(Arc::clone(&port), pipe),
+            gate: Gate::new(Arc::clone(&port), pipe.lane(0)),
             bell: port.drive(pipe.lane(0)),
             port,
             pipe,
@@ -75,13 +74,8 @@ impl Peer {
     /// Looks at the clock.
     pub(super) fn tick(&mut self, now: Time) -> Result<(), Disconnect> {
         let missed = self.link.handle_timeout(now)?;
-        self.report_missed(missed);
+        report_missed(&*self.port, self.pipe, missed);
         Ok(())
-    }
-
-    fn report_missed(&self, missed: Missed) {
-        report_dropped(&*self.port, self.pipe, missed.lost, Dropped::Lost);
-        report_dropped(&*self.port, self.pipe, missed.late, Dropped::Late);
     }
 
     /// Adds packets until nothing is left to say, the peer has had its share, or it is time to send. Says whether there
@@ -183,7 +177,7 @@ impl Peer {
             packets.answer(self.to, |out| self.link.put_bye(out));
         }
         let missed = self.link.finish();
-        self.report_missed(missed);
+        report_missed(&*self.port, self.pipe, missed);
         (self.ends, Remains { pipe: Some(self.pipe), was_ready: true, batch: self.batch })
     }
 }

@@ -11,13 +11,15 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use tokio::task::JoinSet;
-use zocket_transport::{BoxFuture, Stream};
+use zocket_transport::{BoxFuture, Packets, Stream};
 
+use super::packets::PacketLane;
 use super::{Connection, Phase};
 use crate::driver::{Ends, Port};
 use crate::error::{Disconnect, ProtocolError};
 use crate::pipe::PipeId;
 use crate::sync::{Ticket, WaitSet, lock};
+use crate::zmtp::packet::MAX_PACKET;
 use crate::zmtp::{Engine, PeerInfo};
 
 /// The lanes of a connection, under way, if there are any.
@@ -45,6 +47,25 @@ impl Lanes {
 /// A lane on its way, with its number.
 type Opening = BoxFuture<'static, io::Result<(u8, Box<dyn Stream>)>>;
 
+/// What moves messages beside the first lane.
+pub(super) trait Lane {
+    /// Ready when the link must end, or when the pipe closes and this has nothing more to write.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect>;
+
+    /// Whether the last look read all that had arrived.
+    fn is_dry(&self) -> bool;
+}
+
+impl Lane for Connection {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        self.poll_end(cx)
+    }
+
+    fn is_dry(&self) -> bool {
+        self.is_dry
+    }
+}
+
 /// What all lanes of a connection need.
 #[derive(Debug)]
 struct Shared {
@@ -64,14 +85,21 @@ struct Over {
 }
 
 impl Connection {
-    /// How many lanes this link has, by what both peers want.
-    pub(super) fn lanes_with(&self, info: &PeerInfo) -> u8 {
-        let wanted = self.port.options().link.lanes.count().min(info.lanes());
-        if self.streams.is_some() { wanted } else { 1 }
+    /// How many lanes this link has, and whether it has packets, by what both peers want.
+    pub(super) fn agree(&mut self, info: &PeerInfo) -> (u8, bool) {
+        if self.streams.is_none() {
+            return (1, false);
+        }
+        let options = self.port.options();
+        let lanes = options.link.lanes.count().min(info.lanes());
+        let too_small = |packets: &dyn Packets| options.datagrams && packets.max_size() < MAX_PACKET;
+        self.packets.take_if(|packets| !info.datagrams() || too_small(&**packets));
+        (lanes, self.packets.is_some())
     }
 
     pub(super) fn start_lanes(&mut self, pipe: PipeId, lanes: u8, dialled: bool) {
-        let Some(streams) = self.streams.take().filter(|_| lanes > 1) else { return };
+        let packets = self.packets.take();
+        let Some(streams) = self.streams.take().filter(|_| lanes > 1 || packets.is_some()) else { return };
         let mut tasks = JoinSet::new();
         let shared = Arc::new(Shared {
             port: Arc::clone(&self.port),
@@ -88,6 +116,15 @@ impl Connection {
             } else {
                 tasks.spawn(shared.serve(streams.accept()));
             }
+        }
+        if let Some(packets) = packets {
+            let mut lane = PacketLane::new(packets, Arc::clone(&self.port), pipe.lane(lanes));
+            let shared = Arc::clone(&shared);
+            tasks.spawn(async move {
+                let why = shared.drive(&mut lane, &mut None).await;
+                drop(lane);
+                shared.ended(why);
+            });
         }
         self.lanes = Lanes(Some((tasks, shared)));
     }
@@ -118,21 +155,30 @@ impl Shared {
         });
         let why = match opened.await {
             Some(Ok((number, wire))) if self.claims(number) => {
-                let mut lane = Connection::lane(wire, number, &self);
-                let end = poll_fn(|cx| {
-                    let over = self.poll_over(cx, &mut place);
-                    match lane.poll_end(cx) {
-                        Poll::Pending if lane.is_dry => over.map(|()| Disconnect::PeerClosed),
-                        end => end,
-                    }
-                });
-                end.await
+                self.drive(&mut Connection::lane(wire, number, &self), &mut place).await
             }
             Some(Ok((number, _))) => ProtocolError::BadLane { number }.into(),
             Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => error.into(),
             // The link is at its end, as the first lane hears when it has read what came before.
             Some(Err(_)) | None => return,
         };
+        self.ended(why);
+    }
+
+    /// Drives a lane to its end, or until it has read all there is and the first has come to its own.
+    async fn drive(&self, lane: &mut impl Lane, place: &mut Option<Ticket>) -> Disconnect {
+        let end = poll_fn(|cx| {
+            let over = self.poll_over(cx, place);
+            match lane.poll_end(cx) {
+                Poll::Pending if lane.is_dry() => over.map(|()| Disconnect::PeerClosed),
+                end => end,
+            }
+        });
+        end.await
+    }
+
+    /// A lane has ended, for this reason.
+    fn ended(&self, why: Disconnect) {
         // Else it is at its end, and waits for the others.
         if !matches!(why, Disconnect::PeerClosed | Disconnect::Closed) {
             self.port.give_up(self.pipe, why);

@@ -39,11 +39,16 @@ impl Driven {
             let text = "this kind of wire is not supported";
             return Err(io::Error::new(io::ErrorKind::Unsupported, text).into());
         };
-        let engine = Engine::new(port.engine_config(), Instant::now().into_std());
+        let mut config = port.engine_config();
+        if link.packets.is_some() {
+            Arc::make_mut(&mut config).extras.datagrams = true;
+        }
+        let engine = Engine::new(config, Instant::now().into_std());
         let connection = |this: &Weak<_>| {
             let mut connection = Connection::new(wire, port, ends, pipe, this.clone(), engine);
             (connection.closer, connection.proof) = (link.closer, link.proof);
             (connection.streams, connection.tracker) = (link.streams, link.tracker);
+            connection.packets = link.packets;
             Mutex::new(connection)
         };
         Ok(Self(Arc::new_cyclic(connection)))

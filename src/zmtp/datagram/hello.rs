@@ -17,7 +17,7 @@ use zocket_transport::CloseReason;
 use super::{Kind, Link, split};
 use crate::zmtp::error::ProtocolError;
 use crate::zmtp::mechanism::null;
-use crate::zmtp::metadata::{Metadata, PeerInfo, put_own};
+use crate::zmtp::metadata::{Extras, Metadata, PeerInfo, put_own};
 use crate::zmtp::{Config, Version};
 
 /// What a HELLO starts with: the protocol and its version.
@@ -52,7 +52,7 @@ fn peer_info(properties: &[u8], config: &Config) -> Result<PeerInfo, ProtocolErr
 
 pub(super) fn put_accept(out: &mut BytesMut, id: u64, config: &Config) {
     Kind::Accept.put(out, id);
-    put_own(out, config.kind, &config.routing_id, 1);
+    put_own(out, config.kind, &config.routing_id, Extras::default());
 }
 
 // ── Calling ─────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +91,7 @@ impl Caller {
         Kind::Hello.put(out, self.id);
         out.put_slice(MAGIC);
         out.put_u64(self.cookie);
-        put_own(out, self.config.kind, &self.config.routing_id, 1);
+        put_own(out, self.config.kind, &self.config.routing_id, Extras::default());
         self.due = now.checked_add(self.pause).unwrap_or(now);
         self.pause = self.pause.saturating_mul(2).min(AGAIN_LONGEST);
         true

@@ -225,7 +225,7 @@ mod tests {
             },
             max_message_bytes: 1 << 20,
             max_frames: 100,
-            lanes: 1,
+            extras: crate::zmtp::Extras::default(),
         })
     }
 

@@ -22,7 +22,7 @@ fn config(kind: SocketKind) -> Arc<Config> {
         },
         max_message_bytes: 1 << 20,
         max_frames: 100,
-        lanes: 1,
+        extras: crate::zmtp::Extras::default(),
     })
 }
 

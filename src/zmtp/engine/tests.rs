@@ -29,7 +29,7 @@ fn config(kind: SocketKind) -> Config {
         },
         max_message_bytes: 1 << 20,
         max_frames: 1000,
-        lanes: 1,
+        extras: Extras::default(),
     }
 }
 

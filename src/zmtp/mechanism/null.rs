@@ -11,7 +11,7 @@ use crate::message::Frame;
 use crate::zmtp::command::split_name;
 use crate::zmtp::error::{ProtocolError, shown};
 use crate::zmtp::kind::SocketKind;
-use crate::zmtp::metadata::{Metadata, put_own};
+use crate::zmtp::metadata::{Extras, Metadata, put_own};
 
 /// The name in the greeting.
 pub(crate) const NAME: &str = "NULL";
@@ -20,12 +20,12 @@ pub(crate) const NAME: &str = "NULL";
 pub(crate) struct Null {
     kind: SocketKind,
     routing_id: Frame,
-    lanes: u8,
+    extras: Extras,
 }
 
 impl Null {
-    pub(crate) const fn new(kind: SocketKind, routing_id: Frame, lanes: u8) -> Self {
-        Self { kind, routing_id, lanes }
+    pub(crate) const fn new(kind: SocketKind, routing_id: Frame, extras: Extras) -> Self {
+        Self { kind, routing_id, extras }
     }
 }
 
@@ -37,7 +37,7 @@ impl Mechanism for Null {
     fn step(&mut self, from_peer: Option<&[u8]>) -> Result<Step, ProtocolError> {
         let Some(body) = from_peer else {
             let mut ready = BytesMut::from(&b"\x05READY"[..]);
-            put_own(&mut ready, self.kind, &self.routing_id, self.lanes);
+            put_own(&mut ready, self.kind, &self.routing_id, self.extras);
             return Ok(Step { send: Some(ready), next: Next::Wait });
         };
         match split_name(body) {
@@ -56,12 +56,12 @@ mod tests {
     use super::*;
 
     fn answer(body: &[u8]) -> Result<Step, ProtocolError> {
-        Null::new(SocketKind::Rep, Frame::new(), 1).step(Some(body))
+        Null::new(SocketKind::Rep, Frame::new(), Extras::default()).step(Some(body))
     }
 
     #[test]
     fn ready_goes_out_at_once() {
-        let step = Null::new(SocketKind::Rep, Frame::new(), 1).step(None).unwrap();
+        let step = Null::new(SocketKind::Rep, Frame::new(), Extras::default()).step(None).unwrap();
         assert!(matches!(step.next, Next::Wait));
         let ready = b"\x05READY\x0BSocket-Type\0\0\0\x03REP\x08X-Zocket\0\0\0\x011";
         assert_eq!(step.send.unwrap()[..], ready[..]);

@@ -1,0 +1,271 @@
+//! What datagrams promise over quic: nothing holds them up, and each is received once, or told to be missed.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use zocket::transport::quic::{Identity, Quic, Trust};
+use zocket::transport::{Link, Packets, Transport, Wire};
+use zocket::{Context, Dish, Dropped, Event, HighWater, LinkOptions, Monitor, Pub, Radio, Sub, XPub};
+
+use crate::stage::{Order, Place, SCHEMES, Scheme, Staged, event, meet, ready, soon, until};
+
+const QUIC: (Scheme, Order) = (Scheme::Quic, Order::BindFirst);
+
+/// A RADIO that sends datagrams, and a DISH that is in its only group.
+async fn radio_and_dish() -> (Radio, Dish, Place) {
+    let radio = Radio::set_up().datagrams(true).no_drop(true).build();
+    let dish = Dish::staged();
+    dish.join("group").unwrap();
+    let place = meet(&radio, &dish, QUIC).await;
+    until(|| radio.groups() == 1).await;
+    (radio, dish, place)
+}
+
+fn number_of(message: &zocket::Message) -> u32 {
+    u32::from_be_bytes(message.first()[..4].try_into().unwrap())
+}
+
+/// Adds up what is told to be dropped until the connection ends.
+async fn dropped_until_the_end(monitor: &mut Monitor) -> u64 {
+    let mut dropped = 0;
+    loop {
+        match monitor.next().await.unwrap() {
+            Event::Dropped { messages, reason, .. } => {
+                let expected = [Dropped::Lost, Dropped::Late, Dropped::ReceiverFull];
+                assert!(expected.contains(&reason), "{reason:?}");
+                dropped += messages;
+            }
+            Event::Disconnected { .. } => return dropped,
+            Event::Lagged { .. } => panic!("some events were missed"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_of_many_is_received_once_and_in_order_or_told_to_be_missed() {
+    const COUNT: u32 = 20_000;
+    let (radio, dish, _place) = radio_and_dish().await;
+    let mut events = dish.monitor();
+    let all_arrived = Cell::new(false);
+    let sending = async {
+        for number in 0..COUNT {
+            soon(radio.send("group", [&number.to_be_bytes()[..], &[7; 500]].concat())).await.unwrap();
+        }
+        // What is missing is only known once something later has come, which may be lost too.
+        let mut sent = COUNT;
+        loop {
+            soon(radio.send("group", sent.to_be_bytes().to_vec())).await.unwrap();
+            sent += 1;
+            if timeout(Duration::from_secs(1), until(|| all_arrived.get())).await.is_ok() {
+                soon(radio.close()).await;
+                return sent;
+            }
+        }
+    };
+    let receiving = async {
+        let (mut next, mut received) = (0, 0_u64);
+        while next <= COUNT {
+            let number = number_of(&soon(dish.recv()).await.unwrap().1);
+            assert!(number >= next, "{number} came after {next}");
+            (next, received) = (number + 1, received + 1);
+        }
+        all_arrived.set(true);
+        received
+    };
+    let (sent, mut received, dropped) = tokio::join!(sending, receiving, dropped_until_the_end(&mut events));
+    while dish.try_recv().is_ok() {
+        received += 1;
+    }
+    assert_eq!(received + dropped, u64::from(sent), "{received} received and {dropped} told to be missed");
+    assert!(received > 0);
+}
+
+#[tokio::test]
+async fn a_datagram_is_not_held_up_by_what_is_large_and_that_arrives_whole_on_its_stream() {
+    const LARGE: usize = 32 << 20;
+    let (radio, dish, _place) = radio_and_dish().await;
+    soon(radio.send("group", vec![1; LARGE])).await.unwrap();
+    for number in 0..10_u32 {
+        soon(radio.send("group", number.to_be_bytes().to_vec())).await.unwrap();
+    }
+    for number in 0..10 {
+        assert_eq!(number_of(&soon(dish.recv()).await.unwrap().1), number);
+    }
+    assert_eq!(soon(dish.recv()).await.unwrap().1.first().len(), LARGE);
+}
+
+#[tokio::test]
+async fn whatever_does_not_fit_arrives_however_little_it_is_beyond() {
+    let publisher = Pub::set_up().datagrams(true).no_drop(true).build();
+    let subscriber = Sub::staged();
+    subscriber.subscribe("").unwrap();
+    let _place = meet(&publisher, &subscriber, QUIC).await;
+    until(|| publisher.topics() == 1).await;
+    for size in 1080..1120 {
+        soon(publisher.send(vec![0; size])).await.unwrap();
+    }
+    let mut sizes = Vec::new();
+    for _ in 1080..1120 {
+        sizes.push(soon(subscriber.recv()).await.unwrap().first().len());
+    }
+    sizes.sort_unstable();
+    assert_eq!(sizes, (1080..1120).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_sent_before_closing_is_on_its_way() {
+    let (radio, dish, _place) = radio_and_dish().await;
+    for number in 0..100_u32 {
+        soon(radio.send("group", number.to_be_bytes().to_vec())).await.unwrap();
+    }
+    assert_eq!(soon(radio.close()).await.messages, 0);
+    for number in 0..100 {
+        assert_eq!(number_of(&soon(dish.recv()).await.unwrap().1), number);
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_receive_misses_what_finds_its_queue_full_and_no_other_does() {
+    const COUNT: u32 = 300;
+    let radio = Radio::set_up().datagrams(true).no_drop(true).build();
+    let slow = Dish::set_up().receive_high_water(HighWater::messages(10)).build();
+    let dish = Dish::staged();
+    slow.join("group").unwrap();
+    dish.join("group").unwrap();
+    let mut events = slow.monitor();
+    let place = meet(&radio, &slow, QUIC).await;
+    dish.connect(&place.endpoint).unwrap();
+    soon(dish.connected(&place.endpoint)).await.unwrap();
+    // What was joined before is known with what is joined now.
+    slow.join("slow").unwrap();
+    dish.join("fast").unwrap();
+    until(|| radio.groups() == 3).await;
+    for number in 0..COUNT {
+        soon(radio.send("group", number.to_be_bytes().to_vec())).await.unwrap();
+    }
+    while number_of(&soon(dish.recv()).await.unwrap().1) != COUNT - 1 {}
+    let reason = event(&mut events, |event| match event {
+        Event::Dropped { reason, .. } => Some(reason),
+        _ => None,
+    });
+    assert_eq!(reason.await, Dropped::ReceiverFull);
+}
+
+#[tokio::test]
+async fn over_other_transports_everything_arrives_in_order() {
+    for scheme in SCHEMES.into_iter().filter(|scheme| *scheme != Scheme::Quic) {
+        let publisher = Pub::set_up().datagrams(true).no_drop(true).build();
+        let subscriber = Sub::staged();
+        subscriber.subscribe("").unwrap();
+        let _place = meet(&publisher, &subscriber, (scheme, Order::BindFirst)).await;
+        until(|| publisher.topics() == 1).await;
+        for number in 0..100_u32 {
+            soon(publisher.send(vec![0; if number % 2 == 0 { 10 } else { 5000 }])).await.unwrap();
+            soon(publisher.send(number.to_be_bytes().to_vec())).await.unwrap();
+        }
+        for number in 0..100 {
+            soon(subscriber.recv()).await.unwrap();
+            assert_eq!(number_of(&soon(subscriber.recv()).await.unwrap()), number, "{scheme:?}");
+        }
+    }
+}
+
+// ── Peers by hand ───────────────────────────────────────────────────────────────────────────────
+
+/// What a peer says first, with more properties.
+fn opening(kind: &str, properties: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(kind.len()).unwrap().to_be_bytes();
+    let ready = [&b"\x05READY\x0bSocket-Type"[..], &length, kind.as_bytes(), properties].concat();
+    let greeting = [&b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL"[..], &[0; 48]].concat();
+    [greeting, vec![4, u8::try_from(ready.len()).unwrap()], ready].concat()
+}
+
+const WANTED: &[u8] = b"\x0bX-Datagrams\0\0\0\x01\x01";
+
+fn contexts() -> (Context, Quic) {
+    let identity = Identity::generate().unwrap();
+    let client = Quic::client(Trust::keys([identity.fingerprint()]));
+    (Context::builder().transport(Quic::server(identity)).build().unwrap(), client)
+}
+
+async fn call(client: &Quic, at: &zocket::Endpoint, says: &[u8]) -> Link {
+    let mut options = LinkOptions::default();
+    options.datagrams = true;
+    let mut link = soon(client.connect(at, &options)).await.unwrap();
+    let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
+    soon(wire.write_all(says)).await.unwrap();
+    link
+}
+
+#[tokio::test]
+async fn a_subscriber_that_knows_nothing_of_datagrams_gets_everything_on_the_stream() {
+    let (context, client) = contexts();
+    for properties in [&b""[..], b"\x0bX-Datagrams\0\0\0\x01\x02"] {
+        let publisher = XPub::builder().context(&context).datagrams(true).build();
+        let at = soon(publisher.bind("quic://127.0.0.1:0")).await.unwrap();
+        let says = [&opening("SUB", properties), &b"\x04\x0a\x09SUBSCRIBE"[..]].concat();
+        let mut link = call(&client, &at, &says).await;
+        assert_eq!(soon(publisher.recv()).await.unwrap(), "\u{1}");
+        soon(publisher.send("small")).await.unwrap();
+        let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\x00\x05small") {
+            assert!(soon(wire.read_buf(&mut heard)).await.unwrap() > 0, "{heard:?}");
+        }
+    }
+}
+
+async fn send(packets: &mut dyn Packets, packet: &'static [u8]) {
+    let packet = packet.into();
+    soon(std::future::poll_fn(|cx| packets.poll_send(cx, &packet))).await.unwrap();
+}
+
+#[tokio::test]
+async fn packets_that_are_no_message_are_counted_and_late_and_doubled_ones_are_not_delivered() {
+    let (context, client) = contexts();
+    let dish = Dish::builder().context(&context).build();
+    dish.join("g").unwrap();
+    let mut events = dish.monitor();
+    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
+    let mut link = call(&client, &at, &opening("RADIO", WANTED)).await;
+    let pipe = ready(&mut events).await;
+    let packets = link.packets.as_deref_mut().expect("it was asked for");
+    let wrong: [&'static [u8]; 4] = [
+        b"",
+        b"\x01\0\0\0\0\0\0\0\x01\x01\x01g",
+        b"\x02\0\0\0\0\0\0\0\x01\x01\x01g\x00\x01a",
+        b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01g\x00\x01a",
+    ];
+    for packet in wrong {
+        send(packets, packet).await;
+    }
+    for packet in [
+        &b"\x01\0\0\0\0\0\0\0\x03\x01\x01g\x00\x01a"[..],
+        b"\x01\0\0\0\0\0\0\0\x03\x01\x01g\x00\x01b",
+        b"\x01\0\0\0\0\0\0\0\x02\x01\x01g\x00\x01c",
+        b"\x01\0\0\0\0\0\0\0\x04\x01\x01g\x00\x01d",
+    ] {
+        send(packets, packet).await;
+    }
+    for body in ["a", "d"] {
+        assert_eq!(soon(dish.recv()).await.unwrap().1, body);
+    }
+    drop(link);
+    let mut told = [0; 3];
+    loop {
+        match soon(events.next()).await.unwrap() {
+            Event::Dropped { pipe: from, messages, reason } => {
+                let place =
+                    [Dropped::Malformed, Dropped::Late, Dropped::Lost].iter().position(|it| *it == reason);
+                told[place.unwrap()] += messages;
+                assert_eq!(from, pipe);
+            }
+            Event::Disconnected { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(told, [4, 1, 1]);
+}
