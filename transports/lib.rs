@@ -48,6 +48,7 @@ pub mod quic;
 mod resolve;
 #[cfg(feature = "tcp")]
 pub mod tcp;
+mod tracker;
 mod trust;
 #[cfg(feature = "udp")]
 pub mod udp;
@@ -64,6 +65,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use lanes::{Lanes, Streams};
 pub use options::{KeepAlive, LinkOptions, Liveness};
 pub use packets::Packets;
+pub use tracker::Tracker;
 pub use trust::{Fingerprint, FingerprintError, TrustError};
 
 /// A future on the heap that may move between threads.
@@ -340,29 +342,6 @@ impl Link {
     pub fn with_tracker(mut self, tracker: Tracker) -> Self {
         self.tracker = Some(tracker);
         self
-    }
-}
-
-/// Knows where a peer is that may move. It is asked once after each burst that was read, so it should cost no more than
-/// a lock that nobody holds.
-pub struct Tracker(Box<dyn FnMut() -> Option<Endpoint> + Send>);
-
-impl Tracker {
-    /// A tracker that calls `moved`.
-    #[must_use]
-    pub fn new(moved: impl FnMut() -> Option<Endpoint> + Send + 'static) -> Self {
-        Self(Box::new(moved))
-    }
-
-    /// Where the peer is now, if it was elsewhere when this was last asked.
-    pub fn moved(&mut self) -> Option<Endpoint> {
-        (self.0)()
-    }
-}
-
-impl Debug for Tracker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracker").finish_non_exhaustive()
     }
 }
 
