@@ -8,7 +8,7 @@ use zocket_transport::LinkOptions;
 use crate::message::{Frame, Message};
 use crate::pattern::distribute;
 use crate::pipe::HighWater;
-use crate::zmtp::{Config, Extras, HeartbeatConfig, SocketKind};
+use crate::zmtp::{Config, Extras, HeartbeatConfig, Latest, SocketKind};
 
 /// How long a closing socket goes on delivering what was sent: 30 s. libzmq's default is for ever, which hangs
 /// programs, and its other habit, zero, loses data in silence; `close` reports what remains.
@@ -221,8 +221,16 @@ impl SocketOptions {
             heartbeat: self.heartbeat.config(),
             max_message_bytes: self.max_message_bytes,
             max_frames: self.max_frames,
-            extras: Extras { lanes: self.link.lanes.count(), datagrams: false },
+            extras: Extras { lanes: self.link.lanes.count(), datagrams: false, latest: Latest::default() },
         }
+    }
+
+    /// Whether a link with streams of one direction uses them for what is conflated.
+    pub(crate) fn latest(&self, kind: SocketKind) -> Latest {
+        use SocketKind::{Dealer, Pub, Pull, Push, Router, Sub, XSub};
+        // On several lanes there are several last ones.
+        let sends = self.conflate && self.link.lanes.count() == 1 && matches!(kind, Dealer | Pub | Push);
+        Latest { takes: sends || matches!(kind, Dealer | Pull | Router | Sub | XSub), sends }
     }
 
     /// What PUB and XPUB need to know.

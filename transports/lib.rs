@@ -40,6 +40,7 @@ mod interface;
 #[cfg(all(feature = "ipc", unix))]
 pub mod ipc;
 mod lanes;
+mod oneways;
 mod options;
 mod packets;
 #[cfg(feature = "quic")]
@@ -63,6 +64,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use datagrams::{Datagrams, ReceiveBatch, SendBatch};
 pub use endpoint::{Endpoint, EndpointError};
 pub use lanes::{Lanes, Streams};
+pub use oneways::{Oneway, Oneways};
 pub use options::{KeepAlive, LinkOptions, Liveness};
 pub use packets::Packets;
 pub use tracker::Tracker;
@@ -298,6 +300,8 @@ pub struct Link {
     pub streams: Option<Box<dyn Streams>>,
     /// For links that carry packets beside their streams, where [`LinkOptions::datagrams`] asks for them.
     pub packets: Option<Box<dyn Packets>>,
+    /// For links that have streams of one direction besides, where [`LinkOptions::oneways`] asks for them.
+    pub oneways: Option<Box<dyn Oneways>>,
     /// For links whose peer may move while they last.
     pub tracker: Option<Tracker>,
 }
@@ -306,7 +310,17 @@ impl Link {
     /// A link about whose peer nothing is proven.
     #[must_use]
     pub const fn new(wire: Wire, local: Endpoint, peer: Endpoint) -> Self {
-        Self { wire, local, peer, proof: None, closer: None, streams: None, packets: None, tracker: None }
+        Self {
+            wire,
+            local,
+            peer,
+            proof: None,
+            closer: None,
+            streams: None,
+            packets: None,
+            oneways: None,
+            tracker: None,
+        }
     }
 
     /// Adds what is proven about the peer, or nothing.
@@ -334,6 +348,13 @@ impl Link {
     #[must_use]
     pub fn with_packets(mut self, packets: impl Packets) -> Self {
         self.packets = Some(Box::new(packets));
+        self
+    }
+
+    /// Adds streams of one direction.
+    #[must_use]
+    pub fn with_oneways(mut self, oneways: impl Oneways) -> Self {
+        self.oneways = Some(Box::new(oneways));
         self
     }
 

@@ -73,6 +73,8 @@ pub struct LinkOptions {
     pub lanes: Lanes,
     /// Whether links carry packets beside their streams, if the peer wants them too. Default `false`. quic.
     pub datagrams: bool,
+    /// Whether links have streams of one direction besides, a few at a time. Default `false`. quic.
+    pub oneways: bool,
 }
 
 impl Default for LinkOptions {
@@ -93,6 +95,7 @@ impl Default for LinkOptions {
             multicast_interface: None,
             lanes: Lanes::default(),
             datagrams: false,
+            oneways: false,
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
 mod identity;
 mod lanes;
 mod listen;
+mod oneways;
 mod packets;
 mod reset;
 mod stream;
@@ -41,6 +42,7 @@ pub use trust::Trust;
 
 use lanes::{MAIN_LANE, QuicLanes};
 use listen::Known;
+use oneways::QuicOneways;
 use packets::QuicPackets;
 use stream::QuicStream;
 use tls::Verdict;
@@ -287,17 +289,17 @@ fn socket(udp: UdpSocket, config: EndpointConfig, server: Option<ServerConfig>) 
 fn link(stream: QuicStream, local: SocketAddr, options: &LinkOptions) -> io::Result<Link> {
     let connection = stream.connection.clone();
     let streams = QuicLanes::new(connection.clone(), options.lanes.clone());
-    let packets = options.datagrams.then(|| QuicPackets::new(connection.clone()));
     let peer = endpoint_of(SCHEME, connection.remote_address())?;
     let proof = proof(&connection);
-    let closer = Closer::new(move |why| connection.close(tls::code(why), why.to_string().as_bytes()));
+    let closing = connection.clone();
+    let closer = Closer::new(move |why| closing.close(tls::code(why), why.to_string().as_bytes()));
     let local = endpoint_of(SCHEME, local)?;
     let link = Link::new(Wire::Stream(Box::new(stream)), local, peer);
-    let link = link.with_proof(proof).with_closer(closer).with_streams(streams);
-    Ok(match packets {
-        Some(packets) => link.with_packets(packets),
-        None => link,
-    })
+    let mut link = link.with_proof(proof).with_closer(closer).with_streams(streams);
+    if options.datagrams {
+        link = link.with_packets(QuicPackets::new(connection.clone()));
+    }
+    Ok(if options.oneways { link.with_oneways(QuicOneways::new(connection)) } else { link })
 }
 
 fn proof(connection: &Connection) -> Option<PeerProof> {

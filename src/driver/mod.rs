@@ -29,7 +29,7 @@ use crate::error::Disconnect;
 use crate::event::Event;
 use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
-use crate::pipe::{Batch, Bell, HighWater, LaneId, Offer, PipeId, Taken};
+use crate::pipe::{Apart, Batch, Bell, HighWater, LaneId, Offer, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -77,16 +77,16 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
 
     fn report(&self, event: Event);
 
-    /// A pipe for a wire peer with so many lanes; `None` once the socket closes. What is small enough goes in `packets`, if
-    /// there are any: they have a queue of their own and a driver, as if they were the next lane.
-    fn attach(&self, endpoint: &Endpoint, lanes: u8, packets: bool) -> Option<PipeId>;
+    /// A pipe for a wire peer with so many lanes; `None` once the socket closes. What goes `apart` has a queue of its own and a
+    /// driver, as if it were the next lane.
+    fn attach(&self, endpoint: &Endpoint, lanes: u8, apart: Apart) -> Option<PipeId>;
 
     /// A handshake finished. Returns the commands that the peer must hear first, taken together with the
     /// state they come from: later ones will be queued.
     fn identify(&self, pipe: PipeId, info: &PeerInfo, ends: &Ends) -> Result<Vec<Command>, Disconnect>;
 
-    /// A dialled pipe gets a link that has so many lanes, and perhaps packets.
-    fn open_lanes(&self, pipe: PipeId, lanes: u8, packets: bool);
+    /// A dialled pipe gets a link that has so many lanes, and perhaps something apart.
+    fn open_lanes(&self, pipe: PipeId, lanes: u8, apart: Apart);
 
     /// A lane's driver begins. Its bell rings when [`poll_take`](Self::poll_take) has something after it was pending.
     fn drive(&self, lane: LaneId) -> Bell;

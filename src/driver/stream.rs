@@ -6,6 +6,7 @@
 
 mod ending;
 mod lanes;
+mod latest;
 mod packets;
 mod prompt;
 
@@ -17,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use zocket_transport::{Closer, Packets, PeerProof, Stream, Streams, Tracker};
+use zocket_transport::{Closer, Oneways, Packets, PeerProof, Stream, Streams, Tracker};
 
 pub(crate) use self::lanes::Lanes;
 pub(crate) use self::prompt::Driven;
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     streams: Option<Box<dyn Streams>>,
     /// Of a link that carries packets, as above.
     packets: Option<Box<dyn Packets>>,
+    /// Of a link that has streams of one direction, as above.
+    oneways: Option<Box<dyn Oneways>>,
     lanes: Lanes,
     engine: Engine,
     port: Arc<dyn Port>,
@@ -115,6 +118,7 @@ impl Connection {
             tracker: None,
             streams: None,
             packets: None,
+            oneways: None,
             lanes: Lanes::default(),
             engine,
             port,
@@ -456,14 +460,14 @@ impl Connection {
 
     fn begin_traffic(&mut self, info: PeerInfo) -> Result<(), Disconnect> {
         let dialled = self.pipe.is_some();
-        let (lanes, packets) = self.agree(&info);
+        let (lanes, apart) = self.agree(&info);
         let pipe = match self.pipe {
             Some(pipe) => pipe,
-            None => self.port.attach(&self.ends.endpoint, lanes, packets).ok_or(Disconnect::Closed)?,
+            None => self.port.attach(&self.ends.endpoint, lanes, apart).ok_or(Disconnect::Closed)?,
         };
         // Also without either: what an earlier link left in their queues is for this one's first lane.
         if dialled && (self.streams.is_some() || self.port.options().link.lanes.count() > 1) {
-            self.port.open_lanes(pipe, lanes, packets);
+            self.port.open_lanes(pipe, lanes, apart);
         }
         self.pipe = Some(pipe);
         self.bell = self.port.drive(pipe.lane(0));

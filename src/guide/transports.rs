@@ -173,6 +173,13 @@
 //! `X-Datagrams` with the version, 1, in a byte; a packet is that version, a number of 8 bytes, big-endian, from 1 on, and
 //! the frames of a message as on a stream, or none at the end, behind the number of the last.
 //!
+//! **Latest values.** With [`conflate`](crate::SocketBuilder::conflate) on the sending side and one lane, each message goes
+//! on a unidirectional stream of its own. One that is partly sent when a newer one comes is cut off, and the receiver drops
+//! what it has of it: a stale message of 100 MB holds up nothing. Of two in a row only one is cut off, so the receiver gets
+//! some however fast they change. On the wire, READY has the property `X-Latest`, a byte: bit 0 is set by all who say it,
+//! and bit 1 by who sends so; a stream is the version, 1, in a byte, a number of 8 bytes, big-endian, from 1 on, and the
+//! frames of a message. What ends behind one of a larger number is dropped.
+//!
 //! **Refusals.** A wrong name, an unknown key, an expired certificate: the event's reason is
 //! [`Disconnect::Trust`](crate::Disconnect::Trust), on both sides. The one who connects goes on as after every refusal,
 //! at the longest of its waits (30 s unless set), for the mending may happen on the other side: a certificate is

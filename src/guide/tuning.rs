@@ -110,7 +110,8 @@
 //!
 //! `TCP_NODELAY` is always on. For fresh values rather than all values: [`conflate`](crate::SocketBuilder::conflate)
 //! at the receiver, and at the sender with a small [`LinkOptions`](crate::LinkOptions) `send_buffer` or
-//! `unsent_low_water`. Over `inproc` it is enough that one of the two sides conflates.
+//! `unsent_low_water`; over quic the sender then cuts off what is stale. Over `inproc` it is enough that one of the two
+//! sides conflates.
 //!
 //! # Finding dead peers
 //!

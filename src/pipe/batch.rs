@@ -103,6 +103,11 @@ impl Batch {
         }
     }
 
+    /// Nothing more of it is to be written.
+    pub(crate) fn abandon(&mut self) {
+        self.advance(self.len() - self.written);
+    }
+
     /// The shortest run of written chunks that ends a message, and its size.
     fn first_whole(&self) -> Option<(usize, usize)> {
         let mut size = 0;

@@ -39,7 +39,7 @@ impl Inlet {
         }
     }
 
-    /// A link with so many lanes begins; packets count as one. Those of an earlier one stay, for what they hold.
+    /// A link with so many lanes begins; what goes apart counts as one. Those of an earlier one stay, for what they hold.
     pub(crate) fn agree(&mut self, lanes: usize) {
         while self.more.len() + 1 < lanes {
             self.more.push(self.first.sibling());

@@ -91,6 +91,11 @@ impl Outbox {
         &self.queue
     }
 
+    /// Whether it keeps only the newest message.
+    pub(crate) const fn conflates(&self) -> bool {
+        self.conflate
+    }
+
     /// Whether the pipe is to go on after what it holds.
     pub(crate) fn is_open(&self) -> bool {
         self.closing == Closing::Open

@@ -9,6 +9,25 @@ use super::{Batch, Bell, Closing, Outbox, Taken};
 use crate::error::Disconnect;
 use crate::zmtp::Command;
 
+/// What does not go on the lanes of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Apart {
+    #[default]
+    Nothing,
+    /// What fits packets goes in such.
+    Packets,
+    /// Of what is conflated each goes on a stream of its own. There is only one lane then: on several there would be several
+    /// last ones.
+    Latest,
+}
+
+impl Apart {
+    /// How many queues a link with so many lanes has.
+    pub(crate) fn queues(self, lanes: u8) -> usize {
+        usize::from(lanes) + usize::from(self != Self::Nothing)
+    }
+}
+
 /// The queues of a pipe. Plain data under the socket's outbound lock.
 #[derive(Debug)]
 pub(crate) struct Outboxes {
@@ -17,9 +36,11 @@ pub(crate) struct Outboxes {
     /// What is for a lane beyond these goes on the first. It never grows: a lane that once had to would overtake what
     /// still waits there.
     limit: u8,
-    /// The queue behind the lanes of this link is for what goes in packets.
-    packets: Option<u8>,
-    /// The one that was, of the last link.
+    /// The queue behind the lanes of this link is for that.
+    apart: Apart,
+    /// Its number.
+    behind: u8,
+    /// The one that was for packets, of the last link.
     left: Option<u8>,
 }
 
@@ -27,7 +48,7 @@ impl Outboxes {
     /// Queues for so many lanes, before it is known how many the peer has.
     pub(crate) fn new(first: Outbox, lanes: u8) -> Self {
         let more = (1..lanes).map(|_| first.sibling()).collect();
-        Self { first, more, limit: u8::MAX, packets: None, left: None }
+        Self { first, more, limit: u8::MAX, apart: Apart::Nothing, behind: lanes, left: None }
     }
 
     /// The queue that every pipe has.
@@ -44,13 +65,15 @@ impl Outboxes {
         self.driven_by(if lane < self.limit { lane.into() } else { 0 })
     }
 
-    /// The queue of what is sent on a lane, unless it fits a packet and goes as one.
+    /// The queue of what is sent on a lane, unless it goes apart: `fits` says whether a packet would take it.
     #[inline]
     pub(crate) fn pick(&mut self, lane: u8, fits: bool) -> &mut Outbox {
-        match self.packets {
-            Some(number) if fits => self.driven_by(number.into()),
-            _ => self.at(lane),
-        }
+        let goes_apart = match self.apart {
+            Apart::Nothing => false,
+            Apart::Packets => fits,
+            Apart::Latest => self.first.conflates(),
+        };
+        if goes_apart { self.driven_by(self.behind.into()) } else { self.at(lane) }
     }
 
     fn driven_by(&mut self, number: usize) -> &mut Outbox {
@@ -67,21 +90,31 @@ impl Outboxes {
         outbox.bell()
     }
 
-    /// A link with so many lanes begins, and perhaps with packets.
-    pub(crate) fn agree(&mut self, lanes: u8, packets: bool) {
-        let queues = usize::from(lanes) + usize::from(packets);
-        while self.more.len() + 1 < queues {
+    /// A link with so many lanes begins, and perhaps with something apart.
+    pub(crate) fn agree(&mut self, lanes: u8, apart: Apart) {
+        while self.more.len() + 1 < apart.queues(lanes) {
             self.more.push(self.first.sibling());
         }
-        self.packets = packets.then_some(lanes);
+        (self.apart, self.behind) = (apart, lanes);
         self.limit = self.limit.min(lanes).max(1);
         // What was to go in packets still is, for it must not be overtaken by what follows; the rest goes on the first.
-        let kept = self.packets.filter(|_| self.packets == self.left);
+        let kept = self.left.filter(|left| *left == lanes && apart == Apart::Packets);
         for (number, outbox) in (1..).zip(&mut self.more).skip(usize::from(self.limit) - 1) {
             if kept != Some(number) {
                 outbox.move_to(&mut self.first);
             }
         }
+        if self.has_latest()
+            && let Some(latest) = self.more.first_mut()
+        {
+            // Else what waits would be sent beside what is newer.
+            self.first.move_to(latest);
+        }
+    }
+
+    /// Whether all messages go apart.
+    const fn has_latest(&self) -> bool {
+        matches!(self.apart, Apart::Latest) && self.first.conflates()
     }
 
     /// What a lane's driver is to write next.
@@ -125,13 +158,20 @@ impl Outboxes {
 
     /// The link is gone: as [`Outbox::lost`]. `batch` is the first lane's.
     pub(crate) fn lost(&mut self, batch: Batch, keep: bool) -> usize {
-        self.left = self.packets.take();
+        let had_latest = self.has_latest();
+        self.left = (self.apart == Apart::Packets).then_some(self.behind);
+        self.apart = Apart::Nothing;
         let (dropped, kept) = self.first.lost(batch, keep);
         let others = self.more.iter_mut().map(|outbox| {
             outbox.set_driven(false);
             outbox.lost(Batch::default(), kept).0
         });
-        dropped + others.sum::<usize>()
+        let dropped = dropped + others.sum::<usize>();
+        if had_latest {
+            // Without a link all goes to the first, and takes the place of what waits there.
+            self.more.iter_mut().for_each(|outbox| outbox.move_to(&mut self.first));
+        }
+        dropped
     }
 
     /// Whether any lane has room again after it refused a message.
@@ -198,12 +238,12 @@ mod tests {
         for (lane, text) in [(0, "a"), (1, "b"), (2, "c"), (3, "d")] {
             push(&mut outboxes, lane, text);
         }
-        outboxes.agree(2, false);
+        outboxes.agree(2, Apart::Nothing);
         for (lane, text) in [(0, "e"), (1, "f"), (2, "g"), (3, "h")] {
             push(&mut outboxes, lane, text);
         }
         // A peer that comes back with more lanes: none of ours may overtake itself.
-        outboxes.agree(4, false);
+        outboxes.agree(4, Apart::Nothing);
         push(&mut outboxes, 3, "i");
         assert_eq!(outboxes.queued().0, 9);
         assert_eq!(taken(&mut outboxes, 0), "acdeghi");
@@ -218,27 +258,48 @@ mod tests {
             outboxes.pick(1, true).push(&[], &(&mut Message::from(text)).into());
         };
         packet(&mut outboxes, "a");
-        outboxes.agree(2, true);
+        outboxes.agree(2, Apart::Packets);
         for text in ["b", "c"] {
             packet(&mut outboxes, text);
         }
         push(&mut outboxes, 1, "d");
         assert_eq!((taken(&mut outboxes, 1), taken(&mut outboxes, 0)), ("ad".into(), String::new()));
         assert_eq!(outboxes.lost(Batch::default(), true), 0);
-        outboxes.agree(2, true);
+        outboxes.agree(2, Apart::Packets);
         packet(&mut outboxes, "e");
         assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 2)), (String::new(), "bce".into()));
         packet(&mut outboxes, "f");
         assert_eq!(outboxes.lost(Batch::default(), true), 0);
         packet(&mut outboxes, "g");
-        outboxes.agree(2, false);
+        outboxes.agree(2, Apart::Nothing);
         assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), ("f".into(), "g".into()));
+    }
+
+    #[test]
+    fn of_what_is_conflated_the_last_alone_waits_whether_there_is_a_link_or_none() {
+        let mut outboxes = Outboxes::new(Outbox::new(HighWater::default(), true, &Pool::default()), 1);
+        let send = |outboxes: &mut Outboxes, text: &str| {
+            outboxes.pick(0, false).push(&[], &(&mut Message::from(text)).into());
+        };
+        for round in 0..3 {
+            send(&mut outboxes, "a");
+            send(&mut outboxes, "b");
+            outboxes.agree(1, Apart::Latest);
+            if round == 0 {
+                assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), (String::new(), "b".into()));
+            }
+            send(&mut outboxes, "c");
+            assert_eq!(outboxes.lost(Batch::default(), true), 0);
+            send(&mut outboxes, "d");
+        }
+        outboxes.agree(1, Apart::Nothing);
+        assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), ("d".into(), String::new()));
     }
 
     #[test]
     fn the_first_lane_has_finished_only_when_all_have() {
         let mut outboxes = outboxes(1);
-        outboxes.agree(2, false);
+        outboxes.agree(2, Apart::Nothing);
         drop(outboxes.drive(1));
         push(&mut outboxes, 1, "a");
         assert_eq!(outboxes.close(Closing::Draining).count(), 0);
@@ -257,9 +318,9 @@ mod tests {
     fn a_peer_that_comes_back_twice_with_fewer_lanes_gets_each_in_order() {
         let mut outboxes = outboxes(4);
         push(&mut outboxes, 3, "a");
-        outboxes.agree(3, false);
+        outboxes.agree(3, Apart::Nothing);
         assert_eq!(outboxes.lost(Batch::default(), true), 0);
-        outboxes.agree(2, false);
+        outboxes.agree(2, Apart::Nothing);
         push(&mut outboxes, 3, "b");
         assert_eq!(taken(&mut outboxes, 0), "ab");
     }
@@ -267,7 +328,7 @@ mod tests {
     #[test]
     fn a_lane_that_never_came_is_not_waited_for() {
         let mut outboxes = outboxes(3);
-        outboxes.agree(3, false);
+        outboxes.agree(3, Apart::Nothing);
         assert_eq!(outboxes.close(Closing::Draining).count(), 0);
         let cx = Context::from_waker(Waker::noop());
         let taken = outboxes.poll_take(0, &cx, &mut Batch::default(), &mut Vec::new());

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::message::{Frame, Message};
 use crate::options::{Heartbeat, Reconnect, SocketOptions, Verbose};
 use crate::pipe::HighWater;
-use crate::zmtp::{HeartbeatConfig, SocketKind};
+use crate::zmtp::{HeartbeatConfig, Latest, SocketKind};
 
 /// Options of a socket. Made by [`Socket::builder`]; [`build`](Self::build) makes the socket.
 ///
@@ -58,6 +58,11 @@ impl<P: Pattern> SocketBuilder<P> {
         // Those who receive take what they are sent; nobody sends so without being asked to.
         self.options.link.datagrams |= self.options.datagrams
             || matches!(P::KIND, SocketKind::Sub | SocketKind::XSub | SocketKind::Dish);
+        let latest = self.options.latest(P::KIND);
+        self.options.link.oneways |= latest != Latest::default();
+        if latest.sends {
+            (self.options.datagrams, self.options.link.datagrams) = (false, false);
+        }
         let context = self.context.unwrap_or_else(|| Context::global().clone());
         Socket { core: Core::new(self.options, context) }
     }
@@ -218,6 +223,10 @@ impl<P: Receives> SocketBuilder<P> {
 impl<P: Conflates> SocketBuilder<P> {
     /// Keep only the newest message in each queue. Unlike libzmq's, this works for messages of several frames.
     /// One message may be on its way to the kernel besides. High-water marks do not matter then.
+    ///
+    /// Over `quic://`, unless there are several lanes, a message that is partly sent is cut off when there is a newer one, and
+    /// the peer never hears of it; but of two in a row at most one, so whatever the speed, the peer gets some, and the last.
+    /// [`datagrams`](Self::datagrams) has no effect then.
     pub const fn conflate(mut self, conflate: bool) -> Self {
         self.options.conflate = conflate;
         self

@@ -19,7 +19,7 @@ use crate::error::{BindError, ConnectError, DetachError};
 use crate::event::Event;
 use crate::options::LINGER;
 use crate::pattern::Outbound;
-use crate::pipe::{Closing, Lane, PipeId};
+use crate::pipe::{Apart, Closing, Lane, PipeId};
 use crate::sync::{TaskGuard, Ticket};
 use crate::zmtp::{PeerInfo, SocketKind, datagram, radio};
 
@@ -132,7 +132,7 @@ impl<P: Composition> Core<P> {
         let handle = self.handle().map_err(failed)?;
         let several = transport.medium(&to) == Medium::Streams;
         let lanes = if several { self.options.link.lanes.count() } else { 1 };
-        let pipe = self.attach_wire(&to, true, lanes, false).ok_or(ConnectError::Closed)?;
+        let pipe = self.attach_wire(&to, true, lanes, Apart::Nothing).ok_or(ConnectError::Closed)?;
         self.name(pipe, name)?;
         self.limit(largest);
         self.endpoints.add_dialled(to.clone(), pipe);

@@ -17,26 +17,26 @@ use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::Message;
 use crate::pattern::{Inbound, Outbound};
-use crate::pipe::{Closing, Inlet, Lane, LaneId, Outbox, Outboxes, PipeId};
+use crate::pipe::{Apart, Closing, Inlet, Lane, LaneId, Outbox, Outboxes, PipeId};
 use crate::zmtp::Command;
 
 impl<P: Composition> Core<P> {
-    /// A pipe to a wire peer, with which there may be so many lanes, and packets.
+    /// A pipe to a wire peer, with which there may be so many lanes, and something apart.
     pub(super) fn attach_wire(
         &self,
         endpoint: &Endpoint,
         dialled: bool,
         lanes: u8,
-        packets: bool,
+        apart: Apart,
     ) -> Option<PipeId> {
         let pool = self.context.pool();
         let lane = Lane::for_wire(self.options.receive_high_water, self.options.conflate, pool);
         let outbox = Outbox::new(self.options.send_high_water, self.options.conflate, pool);
         let mut inlet = Inlet::from(lane);
-        inlet.agree(usize::from(lanes) + usize::from(packets));
+        inlet.agree(apart.queues(lanes));
         let mut outboxes = Outboxes::new(outbox, lanes);
-        if packets {
-            outboxes.agree(lanes, packets);
+        if apart != Apart::Nothing {
+            outboxes.agree(lanes, apart);
         }
         self.attach_with(endpoint, inlet, Outlet::Wire(outboxes), dialled)
     }

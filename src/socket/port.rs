@@ -16,7 +16,7 @@ use crate::event::{Dropped, Event};
 use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{Batch, Bell, Closing, HighWater, Inlet, Lane, LaneId, Offer, PipeId, Taken};
+use crate::pipe::{Apart, Batch, Bell, Closing, HighWater, Inlet, Lane, LaneId, Offer, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -45,17 +45,17 @@ impl<P: Composition> Port for Core<P> {
         self.monitors.report(&event);
     }
 
-    fn attach(&self, endpoint: &Endpoint, lanes: u8, packets: bool) -> Option<PipeId> {
-        self.attach_wire(endpoint, false, lanes, packets)
+    fn attach(&self, endpoint: &Endpoint, lanes: u8, apart: Apart) -> Option<PipeId> {
+        self.attach_wire(endpoint, false, lanes, apart)
     }
 
-    fn open_lanes(&self, pipe: PipeId, lanes: u8, packets: bool) {
+    fn open_lanes(&self, pipe: PipeId, lanes: u8, apart: Apart) {
         let mut out = self.lock_out();
         if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            outboxes.agree(lanes, packets);
+            outboxes.agree(lanes, apart);
         }
         if let Some(inlet) = self.lock_in().lanes.get_mut(pipe) {
-            inlet.agree(usize::from(lanes) + usize::from(packets));
+            inlet.agree(apart.queues(lanes));
         }
     }
 

@@ -3,7 +3,8 @@
 //! On the wire a property is `namelen(1) name valuelen(4) value`, one after the other to the end of the command.
 //! We send Socket-Type, Identity (the kinds that have one to tell, even an empty one), `X-Zocket`, by which two zockets
 //! know each other, where more than one lane is wanted, `X-Lanes`, their number in a byte, and where messages may come
-//! or go in packets of their own, `X-Datagrams`, the version of those in a byte. Names are compared in any case and sent
+//! or go in packets of their own, `X-Datagrams`, the version of those in a byte; where a newer message may take the place of
+//! one that is being sent, `X-Latest`, a byte of which bit 0 is set by all who take such, and bit 1 by who sends them. Names are compared in any case and sent
 //! in their canonical one: libzmq compares exactly.
 //!
 //! Source: RFC 37, "The NULL Mechanism", "Metadata"; RFC 28 for routing ids; libzmq's `mechanism.cpp`.
@@ -24,6 +25,7 @@ const IDENTITY: &str = "Identity";
 const ZOCKET: &str = "X-Zocket";
 const LANES: &str = "X-Lanes";
 const DATAGRAMS: &str = "X-Datagrams";
+const LATEST: &str = "X-Latest";
 
 /// The longest routing id (RFC 28).
 pub(crate) const MAX_ROUTING_ID: usize = 255;
@@ -131,6 +133,14 @@ impl PeerInfo {
         self.property(DATAGRAMS) == Some(&[packet::VERSION])
     }
 
+    /// Whether the peer takes, and whether it sends, messages of which the last alone counts.
+    pub(crate) fn latest(&self) -> Latest {
+        match self.property(LATEST) {
+            Some(&[bits]) => Latest { takes: bits & 1 != 0, sends: bits & 2 != 0 },
+            _ => Latest::default(),
+        }
+    }
+
     /// Whether the peer is this library too.
     #[must_use]
     pub fn is_zocket(&self) -> bool {
@@ -209,18 +219,34 @@ pub(crate) struct Extras {
     pub(crate) lanes: u8,
     /// Whether messages may come or go in packets of their own.
     pub(crate) datagrams: bool,
+    pub(crate) latest: Latest,
+}
+
+/// Whether a side takes, and whether it sends, messages on streams of their own, which are cut off for newer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Latest {
+    pub(crate) takes: bool,
+    pub(crate) sends: bool,
+}
+
+impl Latest {
+    /// Whether there is a side that sends such, and none sends what the other does not take.
+    pub(crate) const fn agrees(self, peer: Self) -> bool {
+        let (ours, theirs) = (self.sends && peer.takes, peer.sends && self.takes);
+        (ours || theirs) && ours == self.sends && theirs == peer.sends
+    }
 }
 
 /// Nothing.
 impl Default for Extras {
     fn default() -> Self {
-        Self { lanes: 1, datagrams: false }
+        Self { lanes: 1, datagrams: false, latest: Latest::default() }
     }
 }
 
 /// Writes what we tell of ourselves.
 pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8], extras: Extras) {
-    let Extras { lanes, datagrams } = extras;
+    let Extras { lanes, datagrams, latest } = extras;
     put_property(out, SOCKET_TYPE, kind.name().as_bytes());
     if kind.tells_routing_id() {
         put_property(out, IDENTITY, routing_id);
@@ -231,6 +257,9 @@ pub(crate) fn put_own(out: &mut BytesMut, kind: SocketKind, routing_id: &[u8], e
     }
     if datagrams {
         put_property(out, DATAGRAMS, &[packet::VERSION]);
+    }
+    if latest != Latest::default() {
+        put_property(out, LATEST, &[u8::from(latest.takes) | (u8::from(latest.sends) << 1)]);
     }
 }
 

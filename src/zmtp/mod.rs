@@ -38,8 +38,8 @@ pub(crate) use engine::{Config, Engine, Event};
 pub use error::ProtocolError;
 pub(crate) use heartbeat::HeartbeatConfig;
 pub use kind::SocketKind;
-pub(crate) use metadata::Extras;
 pub use metadata::PeerInfo;
+pub(crate) use metadata::{Extras, Latest};
 pub(crate) use peers::may_talk;
 
 use std::fmt;

@@ -1,4 +1,5 @@
-//! A message in a packet of its own, beside the streams of a link: `version(1) number(8) frames`.
+//! A message in a packet of its own, beside the streams of a link: `version(1) number(8) frames`. One that has a stream of
+//! its own begins in the same way.
 //!
 //! The number ascends by one from 1, for each link and direction; the frames are those of a stream. Without any the
 //! number is the last one: so who sends ends. Both peers say in their READY, by the property `X-Datagrams` with the
@@ -34,17 +35,23 @@ pub(crate) fn put_head(out: &mut BytesMut, number: u64) {
     out.put_u64(number);
 }
 
-/// The number and the frames, if it is a packet with one whole message that may come, or with none.
-pub(crate) fn parse<'a>(packet: &'a [u8], config: &Config) -> Option<(u64, &'a [u8])> {
+/// The number, and what comes behind it.
+pub(crate) fn split_head(packet: &[u8]) -> Option<(u64, &[u8])> {
     let (&VERSION, rest) = packet.split_first()? else { return None };
     let (number, frames) = rest.split_first_chunk()?;
+    Some((u64::from_be_bytes(*number), frames))
+}
+
+/// The number and the frames, if it is a packet with one whole message that may come, or with none.
+pub(crate) fn parse<'a>(packet: &'a [u8], config: &Config) -> Option<(u64, &'a [u8])> {
+    let (number, frames) = split_head(packet)?;
     let mut scanner = Scanner::new(config.max_message_bytes, config.max_frames, config.kind);
     // With room for another one, what is behind the first is looked at.
     let is_message = matches!(
         scanner.scan(frames, 2),
         Ok(Found::Traffic { bytes, messages: 1 }) if bytes == frames.len()
     );
-    (is_message || frames.is_empty()).then_some((u64::from_be_bytes(*number), frames))
+    (is_message || frames.is_empty()).then_some((number, frames))
 }
 
 #[cfg(test)]

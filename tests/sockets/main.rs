@@ -22,6 +22,7 @@ mod publish;
 mod quic;
 mod quic_crowd;
 mod quic_datagrams;
+mod quic_latest;
 mod reconnect;
 mod relay;
 mod request;

@@ -9,7 +9,7 @@ use crate::{KeepAlive, LinkOptions, Liveness};
 
 /// How many bytes of a lane may wait to be read at one end, and as many to be acknowledged at the other: 1 MiB, which
 /// fills 800 Mbit/s at a round trip of 10 ms, or 80 at 100. A peer that is not read makes us hold no more. The
-/// connection's window is that of all its lanes together, so that lanes which stall never use it up.
+/// connection's window is that of all its streams together, so that those which stall never use it up.
 const WINDOW: usize = 1 << 20;
 
 /// The least that either can be: a packet.
@@ -22,6 +22,10 @@ const PACKETS_IN: usize = 256 * 1024;
 /// And how many to be sent. Behind that is the queue of whoever sends, which says what it drops; so it is no more than
 /// keeps the network busy between two turns of its task.
 const PACKETS_OUT: usize = 64 * 1024;
+
+/// How many streams of one direction may be open: the one that is being written, the one before it, whose end may be lost
+/// under way, and one that was cut off.
+const ONEWAYS: u32 = 3;
 
 /// What the kernel should buffer for all the links of a UDP socket, in packets that have arrived or are to leave. The
 /// usual default of 208 KiB loses packets of a single link whose window is open. The system may allow less.
@@ -55,13 +59,16 @@ pub(super) fn transport(options: &LinkOptions, side: Side) -> Arc<TransportConfi
     let receive = u32::try_from(window(options.receive_buffer)).unwrap_or(u32::MAX);
     let send = u64::try_from(window(options.send_buffer)).unwrap_or(u64::MAX);
     let streams = if side == Side::Server { options.lanes.count() } else { 0 };
+    let oneways = if options.oneways { ONEWAYS } else { 0 };
     let (keep_alive, idle) = liveness(options);
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(streams.into())
-        .max_concurrent_uni_streams(0_u32.into())
+        .max_concurrent_uni_streams(oneways.into())
         .stream_receive_window(receive.into())
-        .receive_window(VarInt::from_u64(u64::from(receive) * lanes).unwrap_or(VarInt::MAX))
+        .receive_window(
+            VarInt::from_u64(u64::from(receive) * (lanes + u64::from(oneways))).unwrap_or(VarInt::MAX),
+        )
         .send_window(send.saturating_mul(lanes))
         .datagram_receive_buffer_size(options.datagrams.then_some(PACKETS_IN))
         .datagram_send_buffer_size(PACKETS_OUT)

@@ -18,14 +18,14 @@ use crate::driver::packets::lend;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::pipe::{Batch, PipeId};
+use crate::pipe::{Apart, Batch, PipeId};
 use crate::zmtp::datagram::publication::{Audience, Heard};
 use crate::zmtp::frame::first_body;
 use crate::zmtp::{Config, SocketKind, radio};
 
 /// Receives at a bound address until it is aborted, or the socket closes.
 pub(in crate::driver) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn Port>, endpoint: Endpoint) {
-    let Some(pipe) = port.attach(&endpoint, 1, false) else { return };
+    let Some(pipe) = port.attach(&endpoint, 1, Apart::Nothing) else { return };
     let config = port.engine_config();
     let (hearing, speaker) = match config.kind {
         SocketKind::Dish => (Hearing::Dish(BytesMut::new()), SocketKind::Radio),

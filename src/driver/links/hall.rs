@@ -21,6 +21,7 @@ use crate::driver::packets::{Packets, Rest, lend};
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::event::Event;
+use crate::pipe::Apart;
 use crate::sync::lock;
 use crate::zmtp::datagram::hello::{Call, Doorkeeper, put_refuse};
 use crate::zmtp::datagram::put_unknown;
@@ -340,7 +341,7 @@ impl Hall {
             return Err(Disconnect::Crowded);
         }
         let (info, link) = self.doorkeeper.admit(call, now)?;
-        let pipe = self.port.attach(&self.endpoint, 1, false).ok_or(Disconnect::Closed)?;
+        let pipe = self.port.attach(&self.endpoint, 1, Apart::Nothing).ok_or(Disconnect::Closed)?;
         Peer::open(link, info, Arc::clone(&self.port), pipe, ends, Some(from))
             .inspect_err(|_| self.port.detach(pipe))
     }

@@ -13,11 +13,12 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::JoinSet;
 use zocket_transport::{BoxFuture, Packets, Stream};
 
+use super::latest::LatestLane;
 use super::packets::PacketLane;
 use super::{Connection, Phase};
 use crate::driver::{Ends, Port};
 use crate::error::{Disconnect, ProtocolError};
-use crate::pipe::PipeId;
+use crate::pipe::{Apart, PipeId};
 use crate::sync::{Ticket, WaitSet, lock};
 use crate::zmtp::packet::MAX_PACKET;
 use crate::zmtp::{Engine, PeerInfo};
@@ -85,21 +86,30 @@ struct Over {
 }
 
 impl Connection {
-    /// How many lanes this link has, and whether it has packets, by what both peers want.
-    pub(super) fn agree(&mut self, info: &PeerInfo) -> (u8, bool) {
+    /// How many lanes this link has, and what goes apart, by what both peers want.
+    pub(super) fn agree(&mut self, info: &PeerInfo) -> (u8, Apart) {
         if self.streams.is_none() {
-            return (1, false);
+            return (1, Apart::Nothing);
         }
         let options = self.port.options();
         let lanes = options.link.lanes.count().min(info.lanes());
+        let ours = options.latest(self.port.engine_config().kind);
+        self.oneways.take_if(|_| lanes > 1 || !ours.agrees(info.latest()));
         let too_small = |packets: &dyn Packets| options.datagrams && packets.max_size() < MAX_PACKET;
-        self.packets.take_if(|packets| !info.datagrams() || too_small(&**packets));
-        (lanes, self.packets.is_some())
+        let has_latest = self.oneways.is_some();
+        self.packets.take_if(|packets| has_latest || !info.datagrams() || too_small(&**packets));
+        let apart = match self.packets {
+            _ if has_latest => Apart::Latest,
+            Some(_) => Apart::Packets,
+            None => Apart::Nothing,
+        };
+        (lanes, apart)
     }
 
     pub(super) fn start_lanes(&mut self, pipe: PipeId, lanes: u8, dialled: bool) {
-        let packets = self.packets.take();
-        let Some(streams) = self.streams.take().filter(|_| lanes > 1 || packets.is_some()) else { return };
+        let (packets, oneways) = (self.packets.take(), self.oneways.take());
+        let is_needed = lanes > 1 || packets.is_some() || oneways.is_some();
+        let Some(streams) = self.streams.take().filter(|_| is_needed) else { return };
         let mut tasks = JoinSet::new();
         let shared = Arc::new(Shared {
             port: Arc::clone(&self.port),
@@ -117,14 +127,11 @@ impl Connection {
                 tasks.spawn(shared.serve(streams.accept()));
             }
         }
+        let (port, apart) = (Arc::clone(&self.port), pipe.lane(lanes));
         if let Some(packets) = packets {
-            let mut lane = PacketLane::new(packets, Arc::clone(&self.port), pipe.lane(lanes));
-            let shared = Arc::clone(&shared);
-            tasks.spawn(async move {
-                let why = shared.drive(&mut lane, &mut None).await;
-                drop(lane);
-                shared.ended(why);
-            });
+            tasks.spawn(Arc::clone(&shared).run(PacketLane::new(packets, port, apart)));
+        } else if let Some(oneways) = oneways {
+            tasks.spawn(Arc::clone(&shared).run(LatestLane::new(oneways, port, apart)));
         }
         self.lanes = Lanes(Some((tasks, shared)));
     }
@@ -162,6 +169,13 @@ impl Shared {
             // The link is at its end, as the first lane hears when it has read what came before.
             Some(Err(_)) | None => return,
         };
+        self.ended(why);
+    }
+
+    /// Serves what goes apart to its end.
+    async fn run(self: Arc<Self>, mut lane: impl Lane) {
+        let why = self.drive(&mut lane, &mut None).await;
+        drop(lane);
         self.ended(why);
     }
 

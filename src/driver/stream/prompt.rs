@@ -40,15 +40,19 @@ impl Driven {
             return Err(io::Error::new(io::ErrorKind::Unsupported, text).into());
         };
         let mut config = port.engine_config();
-        if link.packets.is_some() {
-            Arc::make_mut(&mut config).extras.datagrams = true;
+        if link.packets.is_some() || link.oneways.is_some() {
+            let config = Arc::make_mut(&mut config);
+            config.extras.datagrams = link.packets.is_some();
+            if link.oneways.is_some() {
+                config.extras.latest = port.options().latest(config.kind);
+            }
         }
         let engine = Engine::new(config, Instant::now().into_std());
         let connection = |this: &Weak<_>| {
             let mut connection = Connection::new(wire, port, ends, pipe, this.clone(), engine);
             (connection.closer, connection.proof) = (link.closer, link.proof);
             (connection.streams, connection.tracker) = (link.streams, link.tracker);
-            connection.packets = link.packets;
+            (connection.packets, connection.oneways) = (link.packets, link.oneways);
             Mutex::new(connection)
         };
         Ok(Self(Arc::new_cyclic(connection)))
