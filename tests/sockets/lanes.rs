@@ -1,17 +1,20 @@
 //! What lanes promise: order on each, and that none holds up another.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::transport::{Link, Stream, Transport, Wire};
 use zocket::{
-    Context, Dealer, Disconnect, Dish, Event, HighWater, Lanes, LinkOptions, Message, ProtocolError, Pub,
-    Radio, Router, Sub, TrySendError,
+    Context, Dealer, Disconnect, Dish, Event, Heartbeat, HighWater, Lanes, LinkOptions, Message,
+    ProtocolError, Pub, Radio, Reconnect, Router, Sub, TrySendError,
 };
 
 use crate::stage::{
-    Order, Place, SCHEMES, STILL, Scheme, Staged, disconnected, event, meet, only_peer, ready, soon, until,
+    Order, Place, SCHEMES, STILL, Scheme, Staged, disconnected, event, fill_up, join, meet, only_peer, ready,
+    soon, until,
 };
 
 const LANES: u8 = 4;
@@ -457,4 +460,86 @@ async fn the_lane_of_higher_priority_goes_first() {
     assert_eq!(soon(router.recv()).await.unwrap()[1], "low");
     drop(dealer);
     event(&mut events, |event| matches!(event, Event::Disconnected { .. }).then_some(())).await;
+}
+
+// ── What holds for a peer holds on all of its lanes ─────────────────────────────────────────────
+
+#[tokio::test]
+async fn a_message_beyond_the_limit_ends_the_peer_on_whatever_lane_it_came_and_no_other() {
+    const LIMIT: u64 = 1000;
+    for lane in [0, LANES - 1] {
+        let router = Router::set_up().lanes(LANES).max_message_bytes(LIMIT).build();
+        let other = Dealer::set_up().lanes(LANES).routing_id("other").build();
+        let place = meet(&router, &other, QUIC).await;
+        let once = Reconnect::never();
+        let dealer = Dealer::set_up().lanes(LANES).routing_id("dealer").reconnect(once).build();
+        join(&router, &dealer, &place.endpoint).await;
+        let mut events = router.monitor();
+        soon(dealer.lane(lane).send(vec![0; LIMIT as usize])).await.unwrap();
+        assert_eq!(soon(router.recv()).await.unwrap()[0], "dealer", "what is just within it arrives");
+        soon(dealer.lane(lane).send(vec![0; LIMIT as usize + 1])).await.unwrap();
+        let why = disconnected(&mut events).await;
+        assert!(matches!(why, Disconnect::Protocol(ProtocolError::FrameTooLarge { .. })), "{why:?}");
+        soon(other.lane(lane).send("still here")).await.unwrap();
+        assert_eq!(soon(router.recv()).await.unwrap(), ["other", "still here"]);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_handed_over_is_so_on_every_lane() {
+    let router = Router::set_up().lanes(LANES).handover(true).build();
+    let first = Dealer::set_up().lanes(LANES).routing_id("me").reconnect(Reconnect::never()).build();
+    let place = meet(&router, &first, QUIC).await;
+    let mut events = router.monitor();
+    let second = Dealer::set_up().lanes(LANES).routing_id("me").build();
+    join(&router, &second, &place.endpoint).await;
+    let why = disconnected(&mut events).await;
+    assert!(matches!(why, Disconnect::HandedOver), "{why:?}");
+    for lane in 0..LANES {
+        soon(router.lane(lane).send(["me", "x"])).await.unwrap();
+        assert_eq!(soon(second.recv()).await.unwrap(), "x", "on lane {lane}");
+        soon(second.lane(lane).send("y")).await.unwrap();
+        assert_eq!(soon(router.recv()).await.unwrap(), ["me", "y"], "on lane {lane}");
+    }
+    assert!(first.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_muted_newcomer_is_heard_on_every_lane_when_the_first_leaves() {
+    let (router, first, second) = (router(LANES), dealer(LANES), dealer(LANES));
+    let place = meet(&router, &first, QUIC).await;
+    let mut events = router.monitor();
+    second.connect(&place.endpoint).unwrap();
+    event(&mut events, |event| matches!(event, Event::Muted { .. }).then_some(())).await;
+    for lane in 0..LANES {
+        soon(second.lane(lane).send(marked(lane, 0))).await.unwrap();
+    }
+    soon(first.lane(1).send("from the first")).await.unwrap();
+    assert_eq!(soon(router.recv()).await.unwrap(), ["dealer", "from the first"]);
+    first.close().await;
+    let heard = expect_in_order(async || soon(router.recv()).await.unwrap(), LANES.into()).await;
+    assert_eq!(heard.len(), usize::from(LANES));
+    soon(router.lane(1).send(["dealer", "to the second"])).await.unwrap();
+    assert_eq!(soon(second.recv()).await.unwrap(), "to the second");
+}
+
+/// Signs of life go on the first lane, behind what nobody reads for many times as long as would end a silent peer.
+#[tokio::test]
+async fn a_peer_whose_lanes_are_full_is_not_taken_for_dead() {
+    const SILENCE: Duration = Duration::from_millis(50);
+    const SIZE: usize = 10_000;
+    let heartbeat = Heartbeat::every(SILENCE).timeout(SILENCE);
+    let mark = HighWater::messages(1);
+    let router = Router::set_up().lanes(2).receive_high_water(mark).heartbeat(heartbeat).build();
+    let dealer = Dealer::set_up().lanes(2).send_high_water(mark).heartbeat(heartbeat).build();
+    let _place = meet(&router, &dealer, QUIC).await;
+    let mut events = [router.monitor(), dealer.monitor()];
+    soon(dealer.lane(1).send("of the other lane")).await.unwrap();
+    let sent = fill_up(&dealer, SIZE).await;
+    let [ours, theirs] = &mut events;
+    let ended = async { tokio::join!(disconnected(ours), disconnected(theirs)) };
+    assert!(timeout(10 * SILENCE, ended).await.is_err(), "the link stays");
+    for _ in 0..=sent {
+        soon(router.recv()).await.unwrap();
+    }
 }
