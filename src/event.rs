@@ -153,7 +153,7 @@ pub enum Dropped {
     Linger,
     /// They arrived as datagrams while the receive queue was at its high-water mark.
     ReceiverFull,
-    /// They are datagrams that no peer should send: cut short, or too long.
+    /// They are datagrams that no peer should send: cut short, too long, or larger than this socket takes.
     Malformed,
     /// They were sent as datagrams and did not arrive here, or so late that nobody waited for them any more. Each is told
     /// once, about a second after it was missed: as this or as [`Late`](Self::Late).

@@ -10,6 +10,9 @@ use crate::BoxFuture;
 
 /// The streams of one direction of a link, both ways.
 pub trait Oneways: Debug + Send + 'static {
+    /// From now on the peer may open some, and not before.
+    fn welcome(&mut self);
+
     /// Opens one to the peer, when it takes another. Nobody hears of it before something was written.
     ///
     /// # Errors
@@ -29,7 +32,7 @@ pub trait Oneways: Debug + Send + 'static {
     ) -> Poll<io::Result<Option<Box<dyn AsyncRead + Send + Unpin>>>>;
 }
 
-/// One that we write. `poll_shutdown` ends it, and does not wait for anything. Dropping it before cuts it off: what was
+/// One that we write. Writing fails with `ConnectionReset` if the peer wants no more of it. `poll_shutdown` ends it, and does not wait for anything. Dropping it before cuts it off: what was
 /// not sent is not, and the peer drops what it has.
 pub trait Oneway: AsyncWrite + Debug + Send + Unpin {
     /// Resolves when the peer has everything, or wants no more.

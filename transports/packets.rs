@@ -20,6 +20,9 @@ pub trait Packets: Debug + Send + 'static {
     /// ended.
     fn poll_send(&mut self, cx: &mut Context<'_>, packet: &Bytes) -> Poll<io::Result<()>>;
 
+    /// Ready when all that was handed over has left, or never will.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
     /// The next packet that has arrived; `None` once the peer has closed and nothing is left.
     ///
     /// # Errors

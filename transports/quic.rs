@@ -299,7 +299,7 @@ fn link(stream: QuicStream, local: SocketAddr, options: &LinkOptions) -> io::Res
     if options.datagrams {
         link = link.with_packets(QuicPackets::new(connection.clone()));
     }
-    Ok(if options.oneways { link.with_oneways(QuicOneways::new(connection)) } else { link })
+    Ok(if options.oneways { link.with_oneways(QuicOneways::new(connection, options)) } else { link })
 }
 
 fn proof(connection: &Connection) -> Option<PeerProof> {

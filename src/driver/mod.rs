@@ -122,6 +122,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     /// The driver of a lane beside the first is gone; `batch` is what it had not finished.
     fn lane_lost(&self, lane: LaneId, batch: Batch);
 
+    /// The first lane has this to say to the peer.
+    fn say(&self, pipe: PipeId, command: Command);
+
     /// The link must end, for a reason that its first lane does not see.
     fn give_up(&self, pipe: PipeId, why: Disconnect);
 

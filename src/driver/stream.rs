@@ -420,6 +420,7 @@ impl Connection {
             let room = u32::try_from(self.room).unwrap_or(u32::MAX);
             match self.engine.poll(&mut self.input, room, now)? {
                 Some(zmtp::Event::Traffic { bytes, messages }) => self.deliver(bytes, messages),
+                Some(zmtp::Event::Command(Command::Sent(packets))) => self.lanes.told(packets),
                 Some(zmtp::Event::Command(command)) => {
                     if let Some(pipe) = self.pipe {
                         self.port.command(pipe, command);

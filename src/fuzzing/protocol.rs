@@ -207,7 +207,7 @@ pub fn command(data: &[u8]) {
             | Received::Join(subject)
             | Received::Leave(subject),
         ) => assert!(data.ends_with(subject)),
-        Ok(Received::Other) => {}
+        Ok(Received::Sent(_) | Received::Other) => {}
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     Command::from_message(data);

@@ -163,20 +163,24 @@
 //! of several, and radios by the group; a [`Dealer`](crate::Dealer) or [`Router`](crate::Router) is told with
 //! [`lane`](crate::Socket::lane). Each has queues, marks and a window of its own, and may have a
 //! [priority](crate::Lanes::priority). Over other transports all lanes are one. On the wire, the READY of a side
-//! that wants more than one has the property `X-Lanes`, its number in a byte; whoever connected opens a bidirectional stream for each further lane, whose
-//! first byte is its number, and then both send frames of messages on it. Commands stay on the first.
+//! that wants more than one has the property `X-Lanes`, its number in a byte; whoever connected opens a bidirectional
+//! stream for each further lane, whose first byte is its number, and then both send frames of messages on it. Commands
+//! stay on the first.
 //!
 //! **Datagrams.** [`datagrams(true)`](crate::SocketBuilder::datagrams) on a RADIO, PUB or XPUB sends each message that
 //! fits a packet, up to 1100 bytes, as one (RFC 9221): it may be lost, and is not held up by anything, nor doubled.
 //! Subscribers need not be told; what they get so is in order, and what they miss is counted: sequence numbers show it
-//! about a second later, or at the end. What does not fit goes on its stream. On the wire both sides' READY have the property
-//! `X-Datagrams` with the version, 1, in a byte; a packet is that version, a number of 8 bytes, big-endian, from 1 on, and
-//! the frames of a message as on a stream, or none at the end, behind the number of the last.
+//! about a second later, or two where nothing followed, or at the end. What does not fit goes on its stream. On the wire
+//! both sides' READY have the property `X-Datagrams` with the version, 1, in a byte; a packet is that version, a number of 8
+//! bytes, big-endian, from 1 on, and the frames of a message as on a stream. The last number of all, in as many bytes, is
+//! the content of the command X-SENT on the first lane, after a second without another and at the end.
 //!
 //! **Latest values.** With [`conflate`](crate::SocketBuilder::conflate) on the sending side and one lane, each message goes
 //! on a unidirectional stream of its own. One that is partly sent when a newer one comes is cut off, and the receiver drops
 //! what it has of it: a stale message of 100 MB holds up nothing. Of two in a row only one is cut off, so the receiver gets
-//! some however fast they change. On the wire, READY has the property `X-Latest`, a byte: bit 0 is set by all who say it,
+//! some however fast they change. It holds what is unfinished up to twice its
+//! [`max_message_bytes`](crate::SocketBuilder::max_message_bytes), and up to 128 may be on their way, which bounds how many a
+//! round trip brings. On the wire, READY has the property `X-Latest`, a byte: bit 0 is set by all who say it,
 //! and bit 1 by who sends so; a stream is the version, 1, in a byte, a number of 8 bytes, big-endian, from 1 on, and the
 //! frames of a message. What ends behind one of a larger number is dropped.
 //!
@@ -186,9 +190,9 @@
 //! renewed, a key admitted. [`stop_on_refusal`](crate::Reconnect::stop_on_refusal) gives up instead.
 //!
 //! **Buffers.** Between sender and receiver there are, in place of the kernel's buffers, the bytes that wait to be
-//! acknowledged and those that wait to be read: at most 1 MiB each for each lane, unless
+//! acknowledged and those that wait to be read: at most 1 MiB each for each lane, and three more for latest values, unless
 //! [`send_buffer`](crate::SocketBuilder::send_buffer) and [`receive_buffer`](crate::SocketBuilder::receive_buffer) say
-//! otherwise. A receiver at its mark stops the sender as over tcp. A closing socket waits, within linger, until its peer
+//! otherwise; for datagrams 64 KiB. A receiver at its mark stops the sender as over tcp. A closing socket waits, within linger, until its peer
 //! has acknowledged everything.
 //!
 //! **Silence.** [`Heartbeat`](crate::Heartbeat) sets how often a silent connection is kept alive, and with its time-out

@@ -146,7 +146,7 @@ impl Outbound for Distribute {
         let (topic, subscribe) = match &command {
             Command::Subscribe(topic) => (topic, true),
             Command::Cancel(topic) => (topic, false),
-            Command::Join(_) | Command::Leave(_) => return None,
+            Command::Join(_) | Command::Leave(_) | Command::Sent(_) => return None,
         };
         let tell = self.peers.get(from).is_some() && self.apply(from, topic, subscribe);
         tell.then(|| notice(topic, subscribe))

@@ -68,7 +68,7 @@ impl Outbound for Broadcast {
             match command {
                 Command::Join(group) => drop(self.joined.add(&group, from)),
                 Command::Leave(group) => drop(self.joined.remove(&group, from)),
-                Command::Subscribe(_) | Command::Cancel(_) => {}
+                Command::Subscribe(_) | Command::Cancel(_) | Command::Sent(_) => {}
             }
         }
         None

@@ -40,7 +40,7 @@ pub(crate) struct Outboxes {
     apart: Apart,
     /// Its number.
     behind: u8,
-    /// The one that was for packets, of the last link.
+    /// The one that was for packets, of the last link that had one.
     left: Option<u8>,
 }
 
@@ -159,8 +159,10 @@ impl Outboxes {
     /// The link is gone: as [`Outbox::lost`]. `batch` is the first lane's.
     pub(crate) fn lost(&mut self, batch: Batch, keep: bool) -> usize {
         let had_latest = self.has_latest();
-        self.left = (self.apart == Apart::Packets).then_some(self.behind);
-        self.apart = Apart::Nothing;
+        // After a handshake that failed there is nothing new to say.
+        if std::mem::take(&mut self.apart) == Apart::Packets {
+            self.left = Some(self.behind);
+        }
         let (dropped, kept) = self.first.lost(batch, keep);
         let others = self.more.iter_mut().map(|outbox| {
             outbox.set_driven(false);
@@ -273,6 +275,19 @@ mod tests {
         packet(&mut outboxes, "g");
         outboxes.agree(2, Apart::Nothing);
         assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), ("f".into(), "g".into()));
+    }
+
+    #[test]
+    fn a_handshake_that_fails_between_two_links_does_not_change_how_what_waits_is_sent() {
+        let mut outboxes = outboxes(1);
+        outboxes.agree(1, Apart::Packets);
+        outboxes.pick(0, true).push(&[], &(&mut Message::from("a")).into());
+        for _ in 0..2 {
+            assert_eq!(outboxes.lost(Batch::default(), true), 0);
+        }
+        outboxes.agree(1, Apart::Packets);
+        outboxes.pick(0, true).push(&[], &(&mut Message::from("b")).into());
+        assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), (String::new(), "ab".into()));
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl<P: Conflates> SocketBuilder<P> {
     ///
     /// Over `quic://`, unless there are several lanes, a message that is partly sent is cut off when there is a newer one, and
     /// the peer never hears of it; but of two in a row at most one, so whatever the speed, the peer gets some, and the last.
-    /// [`datagrams`](Self::datagrams) has no effect then.
+    /// Where that is so, [`datagrams`](Self::datagrams) has no effect.
     pub const fn conflate(mut self, conflate: bool) -> Self {
         self.options.conflate = conflate;
         self

@@ -16,7 +16,9 @@ use crate::event::{Dropped, Event};
 use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{Apart, Batch, Bell, Closing, HighWater, Inlet, Lane, LaneId, Offer, PipeId, Taken};
+use crate::pipe::{
+    Apart, Batch, Bell, Closing, HighWater, Inlet, Lane, LaneId, Offer, Outboxes, PipeId, Taken,
+};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -185,19 +187,15 @@ impl<P: Composition> Port for Core<P> {
     }
 
     fn lane_lost(&self, lane: LaneId, batch: Batch) {
-        let mut locked = self.lock_out();
-        let out = &mut *locked;
-        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(lane.pipe).map(|pipe| &mut pipe.outlet) {
-            out.effects.wakes.add(outboxes.lane_lost(lane.number, batch));
-        }
+        self.rouse(lane.pipe, |outboxes| outboxes.lane_lost(lane.number, batch));
+    }
+
+    fn say(&self, pipe: PipeId, command: Command) {
+        self.rouse(pipe, |outboxes| outboxes.first().command(command));
     }
 
     fn give_up(&self, pipe: PipeId, why: Disconnect) {
-        let mut locked = self.lock_out();
-        let out = &mut *locked;
-        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
-            out.effects.wakes.add(outboxes.first().give_up(why));
-        }
+        self.rouse(pipe, |outboxes| outboxes.first().give_up(why));
     }
 
     fn lost(&self, pipe: PipeId, batch: Batch) {
@@ -371,6 +369,17 @@ impl<P: Composition> Port for Core<P> {
         }
         if let Some(port) = self.this.upgrade() {
             inproc::seek(&(port as Arc<dyn Port>), &self.context, pipe, &name);
+        }
+    }
+}
+
+impl<P: Composition> Core<P> {
+    /// Does something to a wire pipe's queues, and wakes the driver that is to hear of it.
+    fn rouse(&self, pipe: PipeId, act: impl FnOnce(&mut Outboxes) -> Option<Waker>) {
+        let mut locked = self.lock_out();
+        let out = &mut *locked;
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            out.effects.wakes.add(act(outboxes));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Commands: what is said between messages. A command is one frame, `namelen name data`.
 //!
-//! Patterns see [`Command`] only: SUBSCRIBE and CANCEL, JOIN and LEAVE. PING and PONG stay inside the engine. Before ZMTP 3.1 a
+//! Patterns see SUBSCRIBE and CANCEL, JOIN and LEAVE. PING and PONG stay inside the engine, and X-SENT inside the driver. Before ZMTP 3.1 a
 //! subscription was not a command but a message whose first byte is 1 or 0; we send what the peer understands
 //! and accept both from anybody, as libzmq does. JOIN and LEAVE have no such form.
 //!
@@ -18,13 +18,14 @@ use super::frame::put_header;
 use crate::message::{Frame, Group};
 
 /// What a receiver asks of a sender: messages whose first frame starts with this, or no longer; or messages to this
-/// group, or no longer.
+/// group, or no longer. And what a sender tells a receiver: how many packets it has sent beside the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     Subscribe(Frame),
     Cancel(Frame),
     Join(Group),
     Leave(Group),
+    Sent(u64),
 }
 
 /// The most bytes of a PING's context that come back in the PONG (RFC 37 allows no more to be sent).
@@ -43,7 +44,7 @@ impl Command {
     pub(crate) const fn prefix(&self) -> Option<&Frame> {
         match self {
             Self::Subscribe(prefix) | Self::Cancel(prefix) => Some(prefix),
-            Self::Join(_) | Self::Leave(_) => None,
+            Self::Join(_) | Self::Leave(_) | Self::Sent(_) => None,
         }
     }
 
@@ -59,11 +60,16 @@ impl Command {
 
     /// Writes the frame, header included, in the form that a peer of this version understands.
     pub(crate) fn put(&self, out: &mut BytesMut, version: Version) {
+        let number;
         let (old, name, subject): (_, &[u8], &[u8]) = match self {
             Self::Subscribe(topic) => (Some(1), b"\x09SUBSCRIBE", topic),
             Self::Cancel(topic) => (Some(0), b"\x06CANCEL", topic),
             Self::Join(group) => (None, b"\x04JOIN", group),
             Self::Leave(group) => (None, b"\x05LEAVE", group),
+            Self::Sent(packets) => {
+                number = packets.to_be_bytes();
+                (None, b"\x06X-SENT", &number)
+            }
         };
         if let Some(old) = old.filter(|_| version < Version::V3_1) {
             // The first byte counts: a topic of 255 bytes needs the long form (libzmq gets this wrong).
@@ -84,6 +90,7 @@ pub(crate) enum Received<'a> {
     Cancel(&'a [u8]),
     Join(&'a [u8]),
     Leave(&'a [u8]),
+    Sent(u64),
     /// `context` is already cut to what goes back.
     Ping {
         ttl: Duration,
@@ -102,6 +109,9 @@ impl<'a> Received<'a> {
             (b"CANCEL", topic) => Self::Cancel(topic),
             (b"JOIN", group) => Self::Join(group),
             (b"LEAVE", group) => Self::Leave(group),
+            (b"X-SENT", &[a, b, c, d, e, f, g, h]) => {
+                Self::Sent(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+            }
             (b"PING", &[high, low, ref context @ ..]) => {
                 let deciseconds = u16::from_be_bytes([high, low]);
                 Self::Ping {

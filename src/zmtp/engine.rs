@@ -246,6 +246,7 @@ impl Engine {
             Received::Cancel(topic) if publisher => Some(Command::Cancel(topic.into())),
             Received::Join(group) if radio => Some(Command::Join(Group::new(group)?)),
             Received::Leave(group) if radio => Some(Command::Leave(Group::new(group)?)),
+            Received::Sent(packets) if self.config.extras.datagrams => Some(Command::Sent(packets)),
             Received::Ping { ttl, context } if self.version > Version::V2_0 => {
                 self.heartbeat.announced(ttl, now());
                 self.owed_pong = Some(context.into());

@@ -94,6 +94,9 @@ pub enum ProtocolError {
         /// Its number.
         number: u8,
     },
+    /// A stream for one message is of a version that the handshake did not speak of, or holds more than the message.
+    #[error("the peer opened a stream that is not for one message, or not in a form that we know")]
+    BadOneway,
     /// Commands go over the first lane only.
     #[error("the peer sent a command on a lane that is for messages")]
     CommandOnLane,

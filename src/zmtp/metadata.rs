@@ -2,10 +2,14 @@
 //!
 //! On the wire a property is `namelen(1) name valuelen(4) value`, one after the other to the end of the command.
 //! We send Socket-Type, Identity (the kinds that have one to tell, even an empty one), `X-Zocket`, by which two zockets
-//! know each other, where more than one lane is wanted, `X-Lanes`, their number in a byte, and where messages may come
-//! or go in packets of their own, `X-Datagrams`, the version of those in a byte; where a newer message may take the place of
-//! one that is being sent, `X-Latest`, a byte of which bit 0 is set by all who take such, and bit 1 by who sends them. Names are compared in any case and sent
-//! in their canonical one: libzmq compares exactly.
+//! know each other, and each of these, a byte, where it is so:
+//!
+//! * `X-Lanes`: more than one lane is wanted, so many.
+//! * `X-Datagrams`: messages may come or go in packets of their own, of this version.
+//! * `X-Latest`: a newer message may take the place of one that is being sent. Bit 0 is set by all who take such, and bit
+//!   1 by who sends them.
+//!
+//! Names are compared in any case and sent in their canonical one: libzmq compares exactly.
 //!
 //! Source: RFC 37, "The NULL Mechanism", "Metadata"; RFC 28 for routing ids; libzmq's `mechanism.cpp`.
 

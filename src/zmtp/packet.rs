@@ -1,9 +1,9 @@
 //! A message in a packet of its own, beside the streams of a link: `version(1) number(8) frames`. One that has a stream of
 //! its own begins in the same way.
 //!
-//! The number ascends by one from 1, for each link and direction; the frames are those of a stream. Without any the
-//! number is the last one: so who sends ends. Both peers say in their READY, by the property `X-Datagrams` with the
-//! version, that they want this.
+//! The number ascends by one from 1, for each link and direction; the frames are those of a stream. Both peers say in their
+//! READY, by the property `X-Datagrams` with the version, that they want this. Who sends then says on the stream, by the
+//! command X-SENT, what its last number was: when nothing has followed for a while, and at the end.
 
 use bytes::{BufMut, BytesMut};
 
@@ -42,8 +42,8 @@ pub(crate) fn split_head(packet: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_be_bytes(*number), frames))
 }
 
-/// The number and the frames, if it is a packet with one whole message that may come, or with none.
-pub(crate) fn parse<'a>(packet: &'a [u8], config: &Config) -> Option<(u64, &'a [u8])> {
+/// The number, and the frames if they are one whole message that may come.
+pub(crate) fn parse<'a>(packet: &'a [u8], config: &Config) -> Option<(u64, Option<&'a [u8]>)> {
     let (number, frames) = split_head(packet)?;
     let mut scanner = Scanner::new(config.max_message_bytes, config.max_frames, config.kind);
     // With room for another one, what is behind the first is looked at.
@@ -51,7 +51,7 @@ pub(crate) fn parse<'a>(packet: &'a [u8], config: &Config) -> Option<(u64, &'a [
         scanner.scan(frames, 2),
         Ok(Found::Traffic { bytes, messages: 1 }) if bytes == frames.len()
     );
-    (is_message || frames.is_empty()).then_some((number, frames))
+    Some((number, is_message.then_some(frames)))
 }
 
 #[cfg(test)]
@@ -74,11 +74,12 @@ mod tests {
     #[test]
     fn one_whole_message_within_the_limits_is_read_and_nothing_else_is() {
         let sub = config(SocketKind::Sub);
-        for frames in [&b""[..], b"\x00\x00", b"\x00\x04abcd", b"\x01\x02ab\x00\x02cd"] {
-            assert_eq!(parse(&packet(frames), &sub), Some((7, frames)));
+        for frames in [&b"\x00\x00"[..], b"\x00\x04abcd", b"\x01\x02ab\x00\x02cd"] {
+            assert_eq!(parse(&packet(frames), &sub), Some((7, Some(frames))));
         }
         for frames in [
-            &b"\x00"[..],
+            &b""[..],
+            b"\x00",
             b"\x00\x01",
             b"\x01\x01a",
             b"\x00\x01a\x00\x01b",
@@ -88,10 +89,10 @@ mod tests {
             b"\x04\x05\x04PING",
             b"\xff\xff",
         ] {
-            assert_eq!(parse(&packet(frames), &sub), None, "{frames:?}");
+            assert_eq!(parse(&packet(frames), &sub), Some((7, None)), "{frames:?}");
         }
         let whole = packet(b"\x00\x00");
-        for len in (0..whole.len()).filter(|len| *len != HEAD) {
+        for len in 0..HEAD {
             assert_eq!(parse(&whole[..len], &sub), None, "{len}");
         }
         let mut newer = whole;
@@ -102,8 +103,9 @@ mod tests {
     #[test]
     fn a_dish_takes_a_group_and_a_body() {
         let dish = config(SocketKind::Dish);
-        assert!(parse(&packet(b"\x01\x02ab\x00\x02cd"), &dish).is_some());
-        assert_eq!(parse(&packet(b"\x00\x02ab"), &dish), None);
+        let frames = b"\x01\x02ab\x00\x02cd";
+        assert_eq!(parse(&packet(frames), &dish), Some((7, Some(&frames[..]))));
+        assert_eq!(parse(&packet(b"\x00\x02ab"), &dish), Some((7, None)));
     }
 
     #[test]

@@ -398,7 +398,7 @@ async fn a_lane_that_was_blocked_in_an_earlier_link_hears_of_the_close() {
     dealer.connect(&place.endpoint).unwrap();
     ready(&mut events).await;
     // Until its window is closed.
-    while tokio::time::timeout(STILL, dealer.lane(1).send(vec![0; 1 << 14])).await.is_ok() {}
+    while timeout(STILL, dealer.lane(1).send(vec![0; 1 << 14])).await.is_ok() {}
     drop(first);
     disconnected(&mut events).await;
     let second = router(2);
@@ -466,18 +466,18 @@ async fn the_lane_of_higher_priority_goes_first() {
 
 #[tokio::test]
 async fn a_message_beyond_the_limit_ends_the_peer_on_whatever_lane_it_came_and_no_other() {
-    const LIMIT: u64 = 1000;
+    const LIMIT: usize = 1000;
     for lane in [0, LANES - 1] {
-        let router = Router::set_up().lanes(LANES).max_message_bytes(LIMIT).build();
+        let router = Router::set_up().lanes(LANES).max_message_bytes(LIMIT as u64).build();
         let other = Dealer::set_up().lanes(LANES).routing_id("other").build();
         let place = meet(&router, &other, QUIC).await;
         let once = Reconnect::never();
         let dealer = Dealer::set_up().lanes(LANES).routing_id("dealer").reconnect(once).build();
         join(&router, &dealer, &place.endpoint).await;
         let mut events = router.monitor();
-        soon(dealer.lane(lane).send(vec![0; LIMIT as usize])).await.unwrap();
+        soon(dealer.lane(lane).send(vec![0; LIMIT])).await.unwrap();
         assert_eq!(soon(router.recv()).await.unwrap()[0], "dealer", "what is just within it arrives");
-        soon(dealer.lane(lane).send(vec![0; LIMIT as usize + 1])).await.unwrap();
+        soon(dealer.lane(lane).send(vec![0; LIMIT + 1])).await.unwrap();
         let why = disconnected(&mut events).await;
         assert!(matches!(why, Disconnect::Protocol(ProtocolError::FrameTooLarge { .. })), "{why:?}");
         soon(other.lane(lane).send("still here")).await.unwrap();

@@ -1,15 +1,16 @@
 //! What datagrams promise over quic: nothing holds them up, and each is received once, or told to be missed.
 
-use std::cell::Cell;
 use std::time::Duration;
 
+use bad_network::{Relay, Weather};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::transport::{Link, Packets, Transport, Wire};
 use zocket::{Context, Dish, Dropped, Event, HighWater, LinkOptions, Monitor, Pub, Radio, Sub, XPub};
 
-use crate::stage::{Order, Place, SCHEMES, Scheme, Staged, event, meet, ready, soon, until};
+use crate::stage::{
+    Order, Place, SCHEMES, Scheme, Staged, disconnected, event, meet, number_of, numbered, ready, soon, until,
+};
 
 const QUIC: (Scheme, Order) = (Scheme::Quic, Order::BindFirst);
 
@@ -23,8 +24,18 @@ async fn radio_and_dish() -> (Radio, Dish, Place) {
     (radio, dish, place)
 }
 
-fn number_of(message: &zocket::Message) -> u32 {
-    u32::from_be_bytes(message.first()[..4].try_into().unwrap())
+/// As [`radio_and_dish`], at two ends of a network.
+async fn through(weather: Weather) -> (Radio, Dish, Relay) {
+    let radio = Radio::set_up().datagrams(true).no_drop(true).build();
+    let dish = Dish::staged();
+    dish.join("group").unwrap();
+    let at = soon(radio.bind("quic://127.0.0.1:0")).await.unwrap();
+    let relay = Relay::new(&at, weather).await;
+    let front = relay.endpoint("quic");
+    dish.connect(&front).unwrap();
+    soon(dish.connected(&front)).await.unwrap();
+    until(|| radio.groups() == 1).await;
+    (radio, dish, relay)
 }
 
 /// Adds up what is told to be dropped until the connection ends.
@@ -49,37 +60,32 @@ async fn each_of_many_is_received_once_and_in_order_or_told_to_be_missed() {
     const COUNT: u32 = 20_000;
     let (radio, dish, _place) = radio_and_dish().await;
     let mut events = dish.monitor();
-    let all_arrived = Cell::new(false);
     let sending = async {
         for number in 0..COUNT {
-            soon(radio.send("group", [&number.to_be_bytes()[..], &[7; 500]].concat())).await.unwrap();
+            soon(radio.send("group", numbered(number, 500))).await.unwrap();
         }
-        // What is missing is only known once something later has come, which may be lost too.
-        let mut sent = COUNT;
-        loop {
-            soon(radio.send("group", sent.to_be_bytes().to_vec())).await.unwrap();
-            sent += 1;
-            if timeout(Duration::from_secs(1), until(|| all_arrived.get())).await.is_ok() {
-                soon(radio.close()).await;
-                return sent;
-            }
-        }
+        soon(radio.close()).await.messages
+    };
+    let (mut next, mut received) = (0, 0);
+    let mut arrived = |message: &zocket::Message| {
+        let number = number_of(message);
+        assert!(number >= next, "{number} came after {next}");
+        (next, received) = (number + 1, received + 1);
     };
     let receiving = async {
-        let (mut next, mut received) = (0, 0_u64);
-        while next <= COUNT {
-            let number = number_of(&soon(dish.recv()).await.unwrap().1);
-            assert!(number >= next, "{number} came after {next}");
-            (next, received) = (number + 1, received + 1);
+        loop {
+            arrived(&dish.recv().await.unwrap().1);
         }
-        all_arrived.set(true);
-        received
     };
-    let (sent, mut received, dropped) = tokio::join!(sending, receiving, dropped_until_the_end(&mut events));
-    while dish.try_recv().is_ok() {
-        received += 1;
+    let (unsent, dropped) = tokio::select! {
+        never = receiving => never,
+        both = async { tokio::join!(sending, dropped_until_the_end(&mut events)) } => both,
+    };
+    while let Ok((_, message)) = dish.try_recv() {
+        arrived(&message);
     }
-    assert_eq!(received + dropped, u64::from(sent), "{received} received and {dropped} told to be missed");
+    assert_eq!(unsent, 0);
+    assert_eq!(received + dropped, u64::from(COUNT), "{received} received and {dropped} told to be missed");
     assert!(received > 0);
 }
 
@@ -116,14 +122,49 @@ async fn whatever_does_not_fit_arrives_however_little_it_is_beyond() {
 }
 
 #[tokio::test]
-async fn what_was_sent_before_closing_is_on_its_way() {
-    let (radio, dish, _place) = radio_and_dish().await;
-    for number in 0..100_u32 {
-        soon(radio.send("group", number.to_be_bytes().to_vec())).await.unwrap();
+async fn what_was_sent_before_closing_arrives_over_a_network_that_loses_nothing() {
+    const COUNT: u32 = 55;
+    let latency = Duration::from_millis(20);
+    let weather = Weather { seed: 1, lost: 0, doubled: 0, held: 0, hold: Duration::ZERO, latency };
+    let (radio, dish, relay) = through(weather).await;
+    let mut events = dish.monitor();
+    for number in 0..COUNT {
+        soon(radio.send("group", numbered(number, 1000))).await.unwrap();
     }
     assert_eq!(soon(radio.close()).await.messages, 0);
-    for number in 0..100 {
-        assert_eq!(number_of(&soon(dish.recv()).await.unwrap().1), number);
+    assert_eq!(soon(dropped_until_the_end(&mut events)).await, 0);
+    for number in 0..COUNT {
+        assert_eq!(number_of(&dish.try_recv().unwrap().1), number);
+    }
+    assert_eq!(relay.lost(), 0);
+}
+
+#[tokio::test]
+async fn what_a_network_loses_is_told_to_the_last_also_if_nothing_follows() {
+    const COUNT: u32 = 200;
+    for closes in [false, true] {
+        let (radio, dish, relay) = through(Weather::of(20, 3)).await;
+        let mut events = dish.monitor();
+        for number in 0..COUNT {
+            soon(radio.send("group", numbered(number, 1000))).await.unwrap();
+        }
+        if closes {
+            soon(radio.close()).await;
+        }
+        let mut missed = 0;
+        let mut received = 0;
+        while missed + received < u64::from(COUNT) {
+            missed += soon(event(&mut events, |event| match event {
+                Event::Dropped { messages, reason: Dropped::Lost | Dropped::Late, .. } => Some(messages),
+                _ => None,
+            }))
+            .await;
+            while dish.try_recv().is_ok() {
+                received += 1;
+            }
+        }
+        assert_eq!(missed + received, u64::from(COUNT));
+        assert!(relay.was_bad() && received > 0);
     }
 }
 
@@ -146,7 +187,9 @@ async fn a_subscriber_that_does_not_receive_misses_what_finds_its_queue_full_and
     for number in 0..COUNT {
         soon(radio.send("group", number.to_be_bytes().to_vec())).await.unwrap();
     }
-    while number_of(&soon(dish.recv()).await.unwrap().1) != COUNT - 1 {}
+    for number in 0..COUNT {
+        assert_eq!(number_of(&soon(dish.recv()).await.unwrap().1), number);
+    }
     let reason = event(&mut events, |event| match event {
         Event::Dropped { reason, .. } => Some(reason),
         _ => None,
@@ -267,5 +310,74 @@ async fn packets_that_are_no_message_are_counted_and_late_and_doubled_ones_are_n
             _ => {}
         }
     }
-    assert_eq!(told, [4, 1, 1]);
+    // What a broken packet had in place of its message is counted as such and not as lost.
+    assert_eq!(told, [4, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_message_larger_than_the_receiver_takes_is_counted_once() {
+    let (context, client) = contexts();
+    let dish = Dish::builder().context(&context).max_message_bytes(5).build();
+    dish.join("g").unwrap();
+    let mut events = dish.monitor();
+    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
+    let mut link = call(&client, &at, &opening("RADIO", WANTED)).await;
+    ready(&mut events).await;
+    let packets = link.packets.as_deref_mut().expect("it was asked for");
+    for packet in [
+        &b"\x01\0\0\0\0\0\0\0\x01\x01\x01g\x00\x01a"[..],
+        b"\x01\0\0\0\0\0\0\0\x02\x01\x01g\x00\x09too large",
+        b"\x01\0\0\0\0\0\0\0\x03\x01\x01g\x00\x01c",
+    ] {
+        send(packets, packet).await;
+    }
+    for body in ["a", "c"] {
+        assert_eq!(soon(dish.recv()).await.unwrap().1, body);
+    }
+    drop(link);
+    let mut told = Vec::new();
+    loop {
+        match soon(events.next()).await.unwrap() {
+            Event::Dropped { messages, reason, .. } => told.push((messages, reason)),
+            Event::Disconnected { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(told, [(1, Dropped::Malformed)]);
+}
+
+#[tokio::test]
+async fn a_subscriber_is_told_how_many_there_were_when_nothing_follows() {
+    let (context, client) = contexts();
+    let publisher = XPub::builder().context(&context).datagrams(true).build();
+    let at = soon(publisher.bind("quic://127.0.0.1:0")).await.unwrap();
+    let says = [&opening("SUB", WANTED), &b"\x04\x0a\x09SUBSCRIBE"[..]].concat();
+    let mut link = call(&client, &at, &says).await;
+    assert_eq!(soon(publisher.recv()).await.unwrap(), "\u{1}");
+    for _ in 0..3 {
+        soon(publisher.send("small")).await.unwrap();
+    }
+    let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"\x04\x0f\x06X-SENT\0\0\0\0\0\0\0\x03") {
+        assert!(soon(wire.read_buf(&mut heard)).await.unwrap() > 0, "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_no_sender_reaches_is_none() {
+    let (context, client) = contexts();
+    let dish = Dish::builder().context(&context).build();
+    let mut events = dish.monitor();
+    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
+    let says =
+        [&opening("RADIO", WANTED), &b"\x04\x0f\x06X-SENT\xff\xff\xff\xff\xff\xff\xff\xff"[..]].concat();
+    let link = call(&client, &at, &says).await;
+    let told = event(&mut events, |event| match event {
+        Event::Dropped { messages, reason, .. } => Some((messages, reason)),
+        _ => None,
+    });
+    assert_eq!(told.await, (1, Dropped::Malformed));
+    drop(link);
+    disconnected(&mut events).await;
 }

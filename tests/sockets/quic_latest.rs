@@ -3,14 +3,16 @@
 use std::future::poll_fn;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::transport::{Link, Oneways, Transport, Wire};
 use zocket::{
-    Context, Dealer, Disconnect, Endpoint, LinkOptions, ProtocolError, Pub, Pull, Push, Router, Sub,
+    Context, Dealer, Disconnect, Endpoint, HighWater, LinkOptions, ProtocolError, Pub, Pull, Push, Router,
+    Sub,
 };
 
 use crate::stage::{
-    Order, Place, Scheme, Staged, disconnected, meet, number_of, numbered, ready, soon, until,
+    Order, Place, STILL, Scheme, Staged, disconnected, meet, number_of, numbered, ready, soon, until,
 };
 
 const QUIC: (Scheme, Order) = (Scheme::Quic, Order::BindFirst);
@@ -84,9 +86,12 @@ async fn without_a_link_the_last_value_waits_for_the_next() {
 
 /// What a peer says first that takes such messages, and sends them too.
 fn opening(kind: &str) -> Vec<u8> {
+    opening_with(kind, b"\x08X-Latest\0\0\0\x01\x03")
+}
+
+fn opening_with(kind: &str, properties: &[u8]) -> Vec<u8> {
     let length = u32::try_from(kind.len()).unwrap().to_be_bytes();
-    let latest = b"\x08X-Latest\0\0\0\x01\x03";
-    let ready = [&b"\x05READY\x0bSocket-Type"[..], &length, kind.as_bytes(), latest].concat();
+    let ready = [&b"\x05READY\x0bSocket-Type"[..], &length, kind.as_bytes(), properties].concat();
     let greeting = [&b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL"[..], &[0; 48]].concat();
     [greeting, vec![4, u8::try_from(ready.len()).unwrap()], ready].concat()
 }
@@ -104,7 +109,19 @@ async fn call(client: &Quic, at: &Endpoint, says: &[u8]) -> Link {
     let mut link = soon(client.connect(at, &options)).await.unwrap();
     let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
     soon(wire.write_all(says)).await.unwrap();
+    oneways(&mut link).welcome();
     link
+}
+
+/// A conflating PUB, and a peer that has subscribed to everything.
+async fn conflating() -> (Pub, Link) {
+    let (context, client) = contexts();
+    let publisher = Pub::builder().context(&context).conflate(true).build();
+    let at = soon(publisher.bind("quic://127.0.0.1:0")).await.unwrap();
+    let says = [opening("SUB"), b"\x04\x0a\x09SUBSCRIBE".to_vec()].concat();
+    let link = call(&client, &at, &says).await;
+    until(|| publisher.topics() == 1).await;
+    (publisher, link)
 }
 
 fn oneways(link: &mut Link) -> &mut dyn Oneways {
@@ -114,12 +131,7 @@ fn oneways(link: &mut Link) -> &mut dyn Oneways {
 #[tokio::test]
 async fn what_is_partly_sent_is_cut_off_for_something_newer_but_never_two_in_a_row() {
     const LARGE: usize = 64 << 20;
-    let (context, client) = contexts();
-    let publisher = Pub::builder().context(&context).conflate(true).build();
-    let at = soon(publisher.bind("quic://127.0.0.1:0")).await.unwrap();
-    let says = [opening("SUB"), b"\x04\x0a\x09SUBSCRIBE".to_vec()].concat();
-    let mut link = call(&client, &at, &says).await;
-    until(|| publisher.topics() == 1).await;
+    let (publisher, mut link) = conflating().await;
 
     let mut buffer = vec![0; 1000];
     soon(publisher.send(vec![1; LARGE])).await.unwrap();
@@ -150,12 +162,7 @@ async fn what_is_partly_sent_is_cut_off_for_something_newer_but_never_two_in_a_r
 
 #[tokio::test]
 async fn a_peer_that_wants_no_more_of_a_message_gets_the_newer_one() {
-    let (context, client) = contexts();
-    let publisher = Pub::builder().context(&context).conflate(true).build();
-    let at = soon(publisher.bind("quic://127.0.0.1:0")).await.unwrap();
-    let says = [opening("SUB"), b"\x04\x0a\x09SUBSCRIBE".to_vec()].concat();
-    let mut link = call(&client, &at, &says).await;
-    until(|| publisher.topics() == 1).await;
+    let (publisher, mut link) = conflating().await;
     for round in 1..=4 {
         soon(publisher.send(vec![round; 64 << 20])).await.unwrap();
         let mut stream = soon(poll_fn(|cx| oneways(&mut link).poll_accept(cx))).await.unwrap().unwrap();
@@ -168,12 +175,14 @@ async fn a_peer_that_wants_no_more_of_a_message_gets_the_newer_one() {
 #[tokio::test]
 async fn what_breaks_the_rules_of_messages_ends_the_connection() {
     let (context, client) = contexts();
-    for (bytes, is_told) in [
-        (&b"\x00\x0bhello world"[..], |why: &ProtocolError| {
+    for (version, bytes, is_told) in [
+        (1, &b"\x00\x0bhello world"[..], |why: &ProtocolError| {
             matches!(why, ProtocolError::FrameTooLarge { .. })
         }),
-        (b"\x04\x07\x04PING\0\0", |why| matches!(why, ProtocolError::CommandOnLane)),
-    ] as [(_, fn(&ProtocolError) -> bool); 2]
+        (1, b"\x04\x07\x04PING\0\0", |why| matches!(why, ProtocolError::CommandOnLane)),
+        (1, b"\x00\x01a\x00\x01b", |why| matches!(why, ProtocolError::BadOneway)),
+        (2, b"", |why| matches!(why, ProtocolError::BadOneway)),
+    ] as [(u8, _, fn(&ProtocolError) -> bool); 4]
     {
         let sub = Sub::builder().context(&context).max_message_bytes(10).build();
         let mut events = sub.monitor();
@@ -181,7 +190,7 @@ async fn what_breaks_the_rules_of_messages_ends_the_connection() {
         let mut link = call(&client, &at, &opening("PUB")).await;
         ready(&mut events).await;
         let mut stream = soon(poll_fn(|cx| oneways(&mut link).poll_open(cx))).await.unwrap();
-        soon(stream.write_all(&[b"\x01\0\0\0\0\0\0\0\x01", bytes].concat())).await.unwrap();
+        soon(stream.write_all(&[&[version], &b"\0\0\0\0\0\0\0\x01"[..], bytes].concat())).await.unwrap();
         let why = disconnected(&mut events).await;
         assert!(matches!(&why, Disconnect::Protocol(why) if is_told(why)), "{why:?}");
     }
@@ -211,4 +220,88 @@ async fn what_comes_late_or_is_cut_off_is_not_delivered() {
     let mut stream = soon(poll_fn(|cx| oneways(&mut link).poll_open(cx))).await.unwrap();
     soon(stream.write_all(b"\x01\0\0\0\0\0\0\0\x05\x00\x03end")).await.unwrap();
     assert_eq!(soon(sub.recv()).await.unwrap(), "end");
+}
+
+#[tokio::test]
+async fn a_peer_may_open_no_stream_that_was_not_agreed_on() {
+    let (context, client) = contexts();
+    let sub = Sub::builder().context(&context).build();
+    let mut events = sub.monitor();
+    let at = soon(sub.bind("quic://127.0.0.1:0")).await.unwrap();
+    let mut link = call(&client, &at, &opening_with("PUB", b"")).await;
+    ready(&mut events).await;
+    let opened = timeout(STILL, poll_fn(|cx| oneways(&mut link).poll_open(cx))).await;
+    assert!(opened.is_err(), "{opened:?}");
+}
+
+#[tokio::test]
+async fn many_small_values_may_be_under_way() {
+    let (publisher, mut link) = conflating().await;
+    let mut unread = Vec::new();
+    for number in 0..100 {
+        soon(publisher.send(vec![number])).await.unwrap();
+        unread.push(soon(poll_fn(|cx| oneways(&mut link).poll_accept(cx))).await.unwrap().unwrap());
+    }
+    for (number, stream) in (0..).zip(&mut unread) {
+        let mut value = Vec::new();
+        soon(stream.read_to_end(&mut value)).await.unwrap();
+        assert_eq!(value.last(), Some(&number));
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_full_gets_the_newest_when_it_has_room() {
+    const LARGE: usize = 4 << 20;
+    let (context, client) = contexts();
+    let sub = Sub::builder().context(&context).receive_high_water(HighWater::messages(1)).build();
+    sub.subscribe("").unwrap();
+    let at = soon(sub.bind("quic://127.0.0.1:0")).await.unwrap();
+    let mut link = call(&client, &at, &opening("PUB")).await;
+    for number in 1..=10 {
+        let mut stream = soon(poll_fn(|cx| oneways(&mut link).poll_open(cx))).await.unwrap();
+        // More than all windows: it is read though nobody receives.
+        let header = [&[1, 0, 0, 0, 0, 0, 0, 0, number, 2], &LARGE.to_be_bytes()[..]].concat();
+        soon(stream.write_all(&header)).await.unwrap();
+        soon(stream.write_all(&vec![number; LARGE])).await.unwrap();
+        soon(stream.shutdown()).await.unwrap();
+        soon(stream.arrived()).await;
+    }
+    let mut last = 0;
+    while last < 10 {
+        let value = soon(sub.recv()).await.unwrap().first()[0];
+        assert!(value > last);
+        last = value;
+    }
+}
+
+#[tokio::test]
+async fn of_unfinished_messages_no_more_is_held_than_two_may_be() {
+    const LIMIT: usize = 1 << 20;
+    let (context, client) = contexts();
+    let sub = Sub::builder().context(&context).max_message_bytes(LIMIT as u64).build();
+    sub.subscribe("").unwrap();
+    let at = soon(sub.bind("quic://127.0.0.1:0")).await.unwrap();
+    let mut link = call(&client, &at, &opening("PUB")).await;
+    let mut streams = Vec::new();
+    for number in 1..=20 {
+        let mut stream = soon(poll_fn(|cx| oneways(&mut link).poll_open(cx))).await.unwrap();
+        let header = [&[1, 0, 0, 0, 0, 0, 0, 0, number, 2], &LIMIT.to_be_bytes()[..]].concat();
+        soon(stream.write_all(&header)).await.unwrap();
+        soon(stream.write_all(&vec![number; LIMIT - 1])).await.unwrap();
+        streams.push(stream);
+    }
+    for stream in &streams[..15] {
+        // They are unfinished, so this says that nothing more of them is wanted.
+        soon(stream.arrived()).await;
+    }
+    soon(streams[19].write_all(&[20])).await.unwrap();
+    assert_eq!(soon(sub.recv()).await.unwrap().first().len(), LIMIT);
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_what_the_peer_has_refused() {
+    let (publisher, mut link) = conflating().await;
+    soon(publisher.send(vec![1; 64 << 20])).await.unwrap();
+    drop(soon(poll_fn(|cx| oneways(&mut link).poll_accept(cx))).await.unwrap().unwrap());
+    soon(publisher.close()).await;
 }

@@ -5,29 +5,36 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::{read_failed, write_failed};
-use super::tls;
-use crate::{BoxFuture, Oneway, Oneways};
+use super::{tls, tune};
+use crate::{BoxFuture, LinkOptions, Oneway, Oneways};
 
 /// Something newer takes its place.
 const SUPERSEDED: VarInt = VarInt::from_u32(0);
 
 pub(super) struct QuicOneways {
     connection: Connection,
+    /// The connection's, once the peer may open some.
+    window: VarInt,
     opening: Option<BoxFuture<'static, Result<SendStream, ConnectionError>>>,
     accepting: Option<BoxFuture<'static, Result<RecvStream, ConnectionError>>>,
 }
 
 impl QuicOneways {
-    pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection, opening: None, accepting: None }
+    pub(super) fn new(connection: Connection, options: &LinkOptions) -> Self {
+        Self { connection, window: tune::window_with_oneways(options), opening: None, accepting: None }
     }
 }
 
 impl Oneways for QuicOneways {
+    fn welcome(&mut self) {
+        self.connection.set_receive_window(self.window);
+        self.connection.set_max_concurrent_uni_streams(tune::ONEWAYS.into());
+    }
+
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Oneway>>> {
         let opening = self.opening.get_or_insert_with(|| {
             let connection = self.connection.clone();
@@ -85,7 +92,10 @@ impl Oneway for Writer {
 
 impl AsyncWrite for Writer {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.send).poll_write(cx, buf).map_err(write_failed)
+        Pin::new(&mut self.send).poll_write(cx, buf).map_err(|error| match error {
+            WriteError::Stopped(_) => io::ErrorKind::ConnectionReset.into(),
+            error => write_failed(error),
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

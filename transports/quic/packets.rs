@@ -4,24 +4,31 @@ use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, SendDatagramError};
+use tokio::time::sleep;
 
 use super::tls;
 use crate::{BoxFuture, Packets};
 
 pub(super) struct QuicPackets {
     connection: Connection,
+    /// How much room there is for packets while none waits to be sent.
+    room: usize,
     /// Waits for room for the packet that is to be sent.
     sending: Option<BoxFuture<'static, Result<(), SendDatagramError>>>,
     /// Waits for the next one to arrive.
     receiving: Option<BoxFuture<'static, Result<Bytes, ConnectionError>>>,
+    /// Waits until all have left.
+    leaving: Option<BoxFuture<'static, ()>>,
 }
 
 impl QuicPackets {
-    pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection, sending: None, receiving: None }
+    pub(super) fn new(connection: Connection) -> Self {
+        let room = connection.datagram_send_buffer_space();
+        Self { connection, room, sending: None, receiving: None, leaving: None }
     }
 }
 
@@ -43,6 +50,24 @@ impl Packets for QuicPackets {
             self.sending = None;
         }
         sent.map_err(send_failed)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        /// `quinn` tells nobody when its buffer is empty. It is asked so often only where a socket closes.
+        const OFTEN: Duration = Duration::from_millis(1);
+        let leaving = self.leaving.get_or_insert_with(|| {
+            let (connection, room) = (self.connection.clone(), self.room);
+            Box::pin(async move {
+                while connection.datagram_send_buffer_space() < room && connection.close_reason().is_none() {
+                    sleep(OFTEN).await;
+                }
+            })
+        });
+        let left = leaving.as_mut().poll(cx);
+        if left.is_ready() {
+            self.leaving = None;
+        }
+        left
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {

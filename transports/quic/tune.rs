@@ -16,16 +16,22 @@ const WINDOW: usize = 1 << 20;
 const LEAST: usize = 1200;
 
 /// How many bytes of packets beside the streams may wait to be read. Nothing holds their sender back, so when there are
-/// more the oldest are dropped: enough for a burst of 200 full ones until their task gets its turn.
-const PACKETS_IN: usize = 256 * 1024;
+/// more the oldest are dropped: enough for a burst of 50 full ones until their task gets its turn. Small ones each keep
+/// what they came in, so that a peer with which packets were not agreed on, and which are therefore not read, may make us
+/// hold up to 3 MiB.
+const PACKETS_IN: usize = 64 * 1024;
 
 /// And how many to be sent. Behind that is the queue of whoever sends, which says what it drops; so it is no more than
 /// keeps the network busy between two turns of its task.
 const PACKETS_OUT: usize = 64 * 1024;
 
-/// How many streams of one direction may be open: the one that is being written, the one before it, whose end may be lost
-/// under way, and one that was cut off.
-const ONEWAYS: u32 = 3;
+/// How many streams of one direction a peer may have open, once it was agreed that there are such: so many small messages
+/// may be under way, within a round trip.
+pub(super) const ONEWAYS: u32 = 128;
+
+/// And of how many of them the connection's window has room: the one that is being written, the one before it, whose end
+/// may be lost under way, and one that was cut off. They are always read, so none of them stalls.
+const ONEWAY_WINDOWS: u64 = 3;
 
 /// What the kernel should buffer for all the links of a UDP socket, in packets that have arrived or are to leave. The
 /// usual default of 208 KiB loses packets of a single link whose window is open. The system may allow less.
@@ -54,21 +60,17 @@ pub(super) enum Side {
 /// *Tried:* packets of 6500 bytes to peers on this machine, which make messages of 1 KiB twice as fast there. Then the
 /// end of a connection, sent while the size was being tried, left too late where the runtime ended right behind it.
 pub(super) fn transport(options: &LinkOptions, side: Side) -> Arc<TransportConfig> {
-    let window = |bytes: Option<usize>| bytes.unwrap_or(WINDOW).max(LEAST);
     let lanes = u64::from(options.lanes.count());
     let receive = u32::try_from(window(options.receive_buffer)).unwrap_or(u32::MAX);
     let send = u64::try_from(window(options.send_buffer)).unwrap_or(u64::MAX);
     let streams = if side == Side::Server { options.lanes.count() } else { 0 };
-    let oneways = if options.oneways { ONEWAYS } else { 0 };
     let (keep_alive, idle) = liveness(options);
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(streams.into())
-        .max_concurrent_uni_streams(oneways.into())
+        .max_concurrent_uni_streams(0_u32.into())
         .stream_receive_window(receive.into())
-        .receive_window(
-            VarInt::from_u64(u64::from(receive) * (lanes + u64::from(oneways))).unwrap_or(VarInt::MAX),
-        )
+        .receive_window(receive_window(options, 0))
         .send_window(send.saturating_mul(lanes))
         .datagram_receive_buffer_size(options.datagrams.then_some(PACKETS_IN))
         .datagram_send_buffer_size(PACKETS_OUT)
@@ -76,6 +78,22 @@ pub(super) fn transport(options: &LinkOptions, side: Side) -> Arc<TransportConfi
         .keep_alive_interval(keep_alive)
         .max_idle_timeout(idle);
     Arc::new(config)
+}
+
+/// What the connection takes in all its streams, so many of one direction with them.
+fn receive_window(options: &LinkOptions, oneways: u64) -> VarInt {
+    let stream = u64::try_from(window(options.receive_buffer)).unwrap_or(u64::MAX);
+    let streams = u64::from(options.lanes.count()) + oneways;
+    VarInt::from_u64(stream.saturating_mul(streams)).unwrap_or(VarInt::MAX)
+}
+
+/// The connection's window where the peer may open streams of one direction.
+pub(super) fn window_with_oneways(options: &LinkOptions) -> VarInt {
+    receive_window(options, ONEWAY_WINDOWS)
+}
+
+fn window(bytes: Option<usize>) -> usize {
+    bytes.unwrap_or(WINDOW).max(LEAST)
 }
 
 /// How often we say that we live, and how much silence of the peer's ends the connection.

@@ -18,7 +18,7 @@ use super::packets::PacketLane;
 use super::{Connection, Phase};
 use crate::driver::{Ends, Port};
 use crate::error::{Disconnect, ProtocolError};
-use crate::pipe::{Apart, PipeId};
+use crate::pipe::{Apart, Batch, Bell, LaneId, PipeId, Taken};
 use crate::sync::{Ticket, WaitSet, lock};
 use crate::zmtp::packet::MAX_PACKET;
 use crate::zmtp::{Engine, PeerInfo};
@@ -30,6 +30,13 @@ pub(crate) struct Lanes(Option<(JoinSet<()>, Arc<Shared>)>);
 impl Lanes {
     pub(crate) const fn any(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// The peer says that it has sent so many packets.
+    pub(super) fn told(&self, sent: u64) {
+        if let Some((_, shared)) = &self.0 {
+            shared.told(sent);
+        }
     }
 
     /// Ends them. When this resolves, nobody takes from the pipe's queues any more.
@@ -50,10 +57,13 @@ type Opening = BoxFuture<'static, io::Result<(u8, Box<dyn Stream>)>>;
 
 /// What moves messages beside the first lane.
 pub(super) trait Lane {
+    /// The peer has sent so many packets, as far as it has said.
+    fn told(&mut self, _sent: u64) {}
+
     /// Ready when the link must end, or when the pipe closes and this has nothing more to write.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect>;
 
-    /// Whether the last look read all that had arrived.
+    /// Whether the last look read all that had arrived, and nothing more is expected.
     fn is_dry(&self) -> bool;
 }
 
@@ -67,6 +77,35 @@ impl Lane for Connection {
     }
 }
 
+/// Where a lane that goes apart takes its messages from. It has no commands: they go on the first lane.
+pub(super) struct Source {
+    port: Arc<dyn Port>,
+    lane: LaneId,
+    bell: Bell,
+    /// The outbox was empty when we last looked, and has our waker.
+    asleep: bool,
+}
+
+impl Source {
+    pub(super) fn new(port: Arc<dyn Port>, lane: LaneId) -> Self {
+        Self { bell: port.drive(lane), port, lane, asleep: false }
+    }
+
+    pub(super) fn poll_take(&mut self, cx: &Context<'_>, batch: &mut Batch) -> Poll<Taken> {
+        if self.asleep && !self.bell.has_rung() {
+            return Poll::Pending;
+        }
+        let taken = self.port.poll_take(self.lane, cx, batch, &mut Vec::new());
+        self.asleep = taken.is_pending();
+        taken
+    }
+
+    /// The next look hands back what was written, though there may be nothing new.
+    pub(super) const fn look_again(&mut self) {
+        self.asleep = false;
+    }
+}
+
 /// What all lanes of a connection need.
 #[derive(Debug)]
 struct Shared {
@@ -75,13 +114,16 @@ struct Shared {
     ends: Ends,
     /// Which numbers are in use, from 1 on.
     taken: Box<[AtomicBool]>,
-    over: Mutex<Over>,
+    heard: Mutex<Heard>,
 }
 
-/// Whether the first lane has come to its end, and who is to hear of it.
+/// What the first lane has heard and the others are to know.
 #[derive(Debug, Default)]
-struct Over {
+struct Heard {
+    /// It has come to its end.
     is_over: bool,
+    /// How many packets the peer has sent.
+    sent: u64,
     waiting: WaitSet,
 }
 
@@ -116,7 +158,7 @@ impl Connection {
             pipe,
             ends: self.ends.clone(),
             taken: (1..lanes).map(|_| AtomicBool::new(false)).collect(),
-            over: Mutex::default(),
+            heard: Mutex::default(),
         });
         for number in 1..lanes {
             let shared = Arc::clone(&shared);
@@ -154,7 +196,7 @@ impl Shared {
         let mut place = None;
         // Whether it is over is asked first: what has not come by then does not come.
         let opened = poll_fn(|cx| {
-            let over = self.poll_over(cx, &mut place);
+            let over = self.poll_over(cx, &mut place).0;
             match opening.as_mut().poll(cx) {
                 Poll::Pending => over.map(|()| None),
                 opened => opened.map(Some),
@@ -182,7 +224,8 @@ impl Shared {
     /// Drives a lane to its end, or until it has read all there is and the first has come to its own.
     async fn drive(&self, lane: &mut impl Lane, place: &mut Option<Ticket>) -> Disconnect {
         let end = poll_fn(|cx| {
-            let over = self.poll_over(cx, place);
+            let (over, sent) = self.poll_over(cx, place);
+            lane.told(sent);
             match lane.poll_end(cx) {
                 Poll::Pending if lane.is_dry() => over.map(|()| Disconnect::PeerClosed),
                 end => end,
@@ -201,21 +244,29 @@ impl Shared {
 
     /// The first lane has come to its end.
     fn finish(&self) {
-        let mut over = lock(&self.over);
-        over.is_over = true;
-        let waiting: Vec<_> = over.waiting.all().collect();
-        drop(over);
+        self.hear(|heard| heard.is_over = true);
+    }
+
+    fn told(&self, sent: u64) {
+        self.hear(|heard| heard.sent = sent);
+    }
+
+    fn hear(&self, what: impl FnOnce(&mut Heard)) {
+        let mut heard = lock(&self.heard);
+        what(&mut heard);
+        let waiting: Vec<_> = heard.waiting.all().collect();
+        drop(heard);
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Ready when the first lane has come to its end.
-    fn poll_over(&self, cx: &Context<'_>, place: &mut Option<Ticket>) -> Poll<()> {
-        let mut over = lock(&self.over);
-        if over.is_over {
-            return Poll::Ready(());
+    /// Ready when the first lane has come to its end. And how many packets the peer has sent.
+    fn poll_over(&self, cx: &Context<'_>, place: &mut Option<Ticket>) -> (Poll<()>, u64) {
+        let mut heard = lock(&self.heard);
+        if heard.is_over {
+            return (Poll::Ready(()), heard.sent);
         }
-        over.waiting.wait(place, cx.waker());
-        Poll::Pending
+        heard.waiting.wait(place, cx.waker());
+        (Poll::Pending, heard.sent)
     }
 
     /// Whether that is a lane of this link, and not in use.

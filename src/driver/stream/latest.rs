@@ -1,7 +1,8 @@
 //! A conflating socket's messages where the transport has streams of one direction: each goes on one of its own, which is
 //! cut off when something newer takes its place. So what is stale need not be sent to its end.
 //!
-//! Invariant: of two in a row at most one is cut off, so however fast they are made, the peer gets some, and the last.
+//! Invariant: of two in a row at most one is cut off, so however fast they are made, the peer gets some, and the last. What
+//! has arrived is always read, and the newest of it alone waits for room: so no stream stalls, and nor do the others.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
@@ -12,15 +13,22 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use zocket_transport::{BoxFuture, Oneway, Oneways};
 
-use super::lanes::Lane;
+use super::lanes::{Lane, Source};
 use super::now;
 use crate::driver::{Port, scratch};
 use crate::error::{Disconnect, ProtocolError};
-use crate::pipe::{Batch, Bell, LaneId, SLICES, Taken};
-use crate::zmtp::{Command, Config, Engine, Event, packet};
+use crate::pipe::{Batch, LaneId, SLICES, Taken};
+use crate::zmtp::{Config, Engine, Event, packet};
 
 /// How much one `poll` reads before it lets others run.
 const READ_BUDGET: usize = 512 * 1024;
+
+/// How many streams that we have ended may be on their way to the peer. It may allow more than we want to remember.
+const ON_THEIR_WAY: usize = 128;
+
+/// What the unfinished messages of a peer may hold together: twice the largest that may come, for honest peers have no more
+/// than two large ones under way, the one that is being written and the one before; and this for the small ones.
+const UNFINISHED: u64 = 1 << 20;
 
 /// A stream of the peer's.
 struct Incoming {
@@ -31,12 +39,8 @@ struct Incoming {
     input: BytesMut,
     /// The start of the message.
     held: Vec<Bytes>,
-}
-
-/// Where a message is taken to.
-enum Place {
-    Batch,
-    Newer,
+    /// How many bytes have been read.
+    taken: u64,
 }
 
 /// The streams of one direction of one link.
@@ -45,11 +49,7 @@ pub(super) struct LatestLane {
     port: Arc<dyn Port>,
     config: Arc<Config>,
     lane: LaneId,
-    bell: Bell,
-    /// The outbox was empty when we last looked, and has our waker.
-    asleep: bool,
-    /// There are none: they go on the first lane.
-    commands: Vec<Command>,
+    source: Source,
     /// The message that is being written, and the stream that it is written to.
     batch: Batch,
     stream: Option<Box<dyn Oneway>>,
@@ -63,8 +63,10 @@ pub(super) struct LatestLane {
     /// Streams that were written to their end, until the peer has them.
     arriving: Vec<BoxFuture<'static, ()>>,
     incoming: Vec<Incoming>,
-    /// The number of the last message that was delivered.
-    delivered: u64,
+    /// The number of the last message that arrived.
+    arrived: u64,
+    /// That message, while there is no room for it.
+    waiting: Option<(Vec<Bytes>, Bytes)>,
     /// What the lane takes, as far as we know: it can only be more.
     room: usize,
     /// All that had arrived was read when we last looked.
@@ -72,15 +74,14 @@ pub(super) struct LatestLane {
 }
 
 impl LatestLane {
-    pub(super) fn new(oneways: Box<dyn Oneways>, port: Arc<dyn Port>, lane: LaneId) -> Self {
+    pub(super) fn new(mut oneways: Box<dyn Oneways>, port: Arc<dyn Port>, lane: LaneId) -> Self {
+        oneways.welcome();
         Self {
             oneways,
-            bell: port.drive(lane),
+            source: Source::new(Arc::clone(&port), lane),
             config: port.engine_config(),
             port,
             lane,
-            asleep: false,
-            commands: Vec::new(),
             batch: Batch::default(),
             stream: None,
             head: BytesMut::new(),
@@ -89,7 +90,8 @@ impl LatestLane {
             last: 0,
             arriving: Vec::new(),
             incoming: Vec::new(),
-            delivered: 0,
+            arrived: 0,
+            waiting: None,
             room: 0,
             is_dry: false,
         }
@@ -100,7 +102,7 @@ impl LatestLane {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         loop {
             if self.batch.is_empty() {
-                match ready!(self.poll_take(Place::Batch, cx)) {
+                match ready!(self.source.poll_take(cx, &mut self.batch)) {
                     Taken::Some => {}
                     Taken::Finished => return self.poll_arrived(cx).map(|()| Disconnect::Closed),
                     Taken::Stop(why) => return Poll::Ready(why),
@@ -109,14 +111,20 @@ impl LatestLane {
             match self.poll_write(cx) {
                 Poll::Ready(Ok(())) => {
                     self.spared = false;
-                    // Whoever looks next hands back what was written.
-                    self.asleep = false;
+                    self.source.look_again();
+                }
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {
+                    // The peer wants no more of it.
+                    self.stream = None;
+                    self.batch.abandon();
+                    self.spared = false;
+                    self.source.look_again();
                 }
                 Poll::Ready(Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
                     return Poll::Ready(error.into());
                 }
                 stopped => {
-                    // The peer wants no more of it, or nothing at all: then it is for the next link.
+                    // If it is the peer that has closed, this is for the next link.
                     self.spared &= stopped.is_pending();
                     if let Err(why) = ready!(self.poll_newer(cx)) {
                         return Poll::Ready(why);
@@ -126,21 +134,14 @@ impl LatestLane {
         }
     }
 
-    fn poll_take(&mut self, to: Place, cx: &Context<'_>) -> Poll<Taken> {
-        if self.asleep && !self.bell.has_rung() {
-            return Poll::Pending;
-        }
-        let batch = match to {
-            Place::Batch => &mut self.batch,
-            Place::Newer => &mut self.newer,
-        };
-        let taken = self.port.poll_take(self.lane, cx, batch, &mut self.commands);
-        self.asleep = taken.is_pending();
-        taken
-    }
-
     /// Writes the message to its end, on a stream of its own.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.stream.is_none() && self.arriving.len() >= ON_THEIR_WAY {
+            self.look_for_arrived(cx);
+            if self.arriving.len() >= ON_THEIR_WAY {
+                return Poll::Pending;
+            }
+        }
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
@@ -153,28 +154,24 @@ impl LatestLane {
         };
         while !self.head.is_empty() {
             let written = ready!(Pin::new(&mut **stream).poll_write(cx, &self.head))?;
-            self.head.advance(written);
+            self.head.advance(some(written)?);
         }
         while !self.batch.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.batch.slices(&mut slices);
             let written = ready!(Pin::new(&mut **stream).poll_write_vectored(cx, &slices[..filled]))?;
-            self.batch.advance(written);
+            self.batch.advance(some(written)?);
         }
         ready!(Pin::new(&mut **stream).poll_shutdown(cx))?;
-        let mut arriving = stream.arrived();
+        self.arriving.push(stream.arrived());
         self.stream = None;
-        self.arriving.retain_mut(|arriving| arriving.as_mut().poll(cx).is_pending());
-        if arriving.as_mut().poll(cx).is_pending() {
-            self.arriving.push(arriving);
-        }
         Poll::Ready(Ok(()))
     }
 
     /// The network takes no more for now, or the peer. Ready: something newer has taken the message's place.
     fn poll_newer(&mut self, cx: &Context<'_>) -> Poll<Result<(), Disconnect>> {
         let is_spared = self.spared && self.stream.is_some();
-        let taken = if is_spared { Poll::Pending } else { self.poll_take(Place::Newer, cx) };
+        let taken = if is_spared { Poll::Pending } else { self.source.poll_take(cx, &mut self.newer) };
         let old = match taken {
             Poll::Ready(Taken::Stop(why)) => return Poll::Ready(Err(why)),
             Poll::Ready(Taken::Some) => {
@@ -195,8 +192,12 @@ impl LatestLane {
         }
     }
 
-    fn poll_arrived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn look_for_arrived(&mut self, cx: &mut Context<'_>) {
         self.arriving.retain_mut(|arriving| arriving.as_mut().poll(cx).is_pending());
+    }
+
+    fn poll_arrived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.look_for_arrived(cx);
         if self.arriving.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -207,22 +208,44 @@ impl LatestLane {
         let mut budget = READ_BUDGET;
         self.is_dry = false;
         loop {
+            self.hand_over(cx);
             let is_over = self.poll_accept(cx)?;
-            if is_over && self.incoming.is_empty() {
+            if is_over && self.incoming.is_empty() && self.waiting.is_none() {
                 return Poll::Ready(Ok(()));
-            }
-            if self.room == 0 {
-                // What is not read holds the peer up, who may then have something newer.
-                self.room = ready!(self.port.poll_room(self.lane, cx));
             }
             if budget == 0 {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !self.read(&mut budget, cx)? {
-                self.is_dry = true;
+            let is_more = self.read(&mut budget, cx)?;
+            self.forget_stale();
+            if !is_more {
+                self.is_dry = self.waiting.is_none();
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Delivers the newest message, if there is room for it.
+    fn hand_over(&mut self, cx: &Context<'_>) {
+        let Some((mut held, last)) = self.waiting.take() else { return };
+        if self.room == 0 {
+            let Poll::Ready(room) = self.port.poll_room(self.lane, cx) else {
+                self.waiting = Some((held, last));
+                return;
+            };
+            self.room = room;
+        }
+        self.room = self.port.deliver(self.lane, &mut held, last, 1);
+    }
+
+    /// Holds no more than honest peers need.
+    fn forget_stale(&mut self) {
+        let limit = self.config.max_message_bytes.saturating_mul(2).saturating_add(UNFINISHED);
+        let held = |incoming: &Vec<Incoming>| incoming.iter().map(|it| it.taken).sum::<u64>();
+        while self.incoming.len() > 1 && held(&self.incoming) > limit {
+            // The oldest; its peer hears that nothing more of it is wanted.
+            self.incoming.remove(0);
         }
     }
 
@@ -233,7 +256,7 @@ impl LatestLane {
             let Some(stream) = stream else { return Ok(true) };
             let engine = Engine::for_lane(Arc::clone(&self.config));
             let (input, held) = (BytesMut::new(), Vec::new());
-            self.incoming.push(Incoming { stream, engine, number: None, input, held });
+            self.incoming.push(Incoming { stream, engine, number: None, input, held, taken: 0 });
         }
         Ok(false)
     }
@@ -246,11 +269,11 @@ impl LatestLane {
                 Poll::Pending if *budget == 0 => return Ok(true),
                 Poll::Pending => {}
                 Poll::Ready(last) => {
-                    let mut incoming = self.incoming.remove(index);
+                    let incoming = self.incoming.remove(index);
                     let number = incoming.number.unwrap_or_default();
-                    if let Some(last) = last.filter(|_| number > self.delivered) {
-                        self.delivered = number;
-                        self.room = self.port.deliver(self.lane, &mut incoming.held, last, 1);
+                    if let Some(last) = last.filter(|_| number > self.arrived) {
+                        self.arrived = number;
+                        self.waiting = Some((incoming.held, last));
                         self.incoming.retain(|older| older.number.is_none_or(|it| it > number));
                     }
                     return Ok(true);
@@ -303,7 +326,11 @@ impl Incoming {
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {
                     return Ok(Poll::Ready(None));
                 }
-                Poll::Ready(read) => *budget = budget.saturating_sub(read?),
+                Poll::Ready(read) => {
+                    let read = read?;
+                    self.taken = self.taken.saturating_add(read as u64);
+                    *budget = budget.saturating_sub(read);
+                }
             }
         }
     }
@@ -311,7 +338,12 @@ impl Incoming {
     /// Works off what has been read. Returns the last run of frames if the message is whole.
     fn digest(&mut self) -> Result<Option<Bytes>, Disconnect> {
         if self.number.is_none() {
-            let Some((number, _)) = packet::split_head(&self.input) else { return Ok(None) };
+            if self.input.len() < packet::HEAD {
+                return Ok(None);
+            }
+            let Some((number, _)) = packet::split_head(&self.input) else {
+                return Err(ProtocolError::BadOneway.into());
+            };
             self.number = Some(number);
             self.input.advance(packet::HEAD);
         }
@@ -321,12 +353,21 @@ impl Incoming {
             };
             let run = self.input.split_to(bytes).freeze();
             if messages > 0 {
-                return Ok(Some(run));
+                return if self.input.is_empty() {
+                    Ok(Some(run))
+                } else {
+                    Err(ProtocolError::BadOneway.into())
+                };
             }
             self.held.push(run);
         }
         Ok(None)
     }
+}
+
+/// Writing gets somewhere, or fails.
+fn some(written: usize) -> io::Result<usize> {
+    if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(written) }
 }
 
 /// What was not written whole goes back to the queue.

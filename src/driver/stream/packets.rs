@@ -2,25 +2,29 @@
 //!
 //! What is small enough to be sent so waits in a queue of its own, as on a lane, and so what is received. Invariant:
 //! packets are always read, for nothing can stop the peer. What comes in no order is dropped, as is what finds no room;
-//! each message that is missed is counted once.
+//! each message that is missed is counted once, also the last: how many there were is said on the stream.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant as Time};
 
 use bytes::{Bytes, BytesMut};
 use zocket_transport::Packets;
 
-use super::lanes::Lane;
+use super::lanes::{Lane, Source};
 use super::now;
 use crate::driver::Port;
 use crate::driver::alarm::Alarm;
 use crate::driver::datagrams::{Gate, READ_BUDGET, report_dropped, report_missed};
 use crate::error::Disconnect;
 use crate::event::Dropped;
-use crate::pipe::{Batch, Bell, LaneId, Taken};
+use crate::pipe::{Batch, LaneId, Taken};
 use crate::zmtp::datagram::ledger::{Arrival, Ledger};
 use crate::zmtp::{Command, Config, packet};
+
+/// After so long without a message the peer is told how many there were: seldom enough to cost nothing.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The packets of one link.
 pub(super) struct PacketLane {
@@ -28,17 +32,17 @@ pub(super) struct PacketLane {
     port: Arc<dyn Port>,
     config: Arc<Config>,
     lane: LaneId,
-    bell: Bell,
-    /// The outbox was empty when we last looked, and has our waker.
-    asleep: bool,
+    source: Source,
     batch: Batch,
-    /// There are none: they go on the first lane.
-    commands: Vec<Command>,
     scratch: BytesMut,
     /// The packet that waits to be sent, and how much of the batch is in it.
     leaving: Option<(Bytes, usize)>,
     /// The number of the last packet that was made.
     last: u64,
+    /// When the peer is told of it, unless there is another before.
+    tell: Option<Time>,
+    /// How many the peer says it has sent.
+    told: u64,
     /// What has arrived, and what has not.
     ledger: Ledger,
     alarm: Alarm,
@@ -53,15 +57,15 @@ impl PacketLane {
     pub(super) fn new(packets: Box<dyn Packets>, port: Arc<dyn Port>, lane: LaneId) -> Self {
         Self {
             packets,
-            bell: port.drive(lane),
+            source: Source::new(Arc::clone(&port), lane),
             config: port.engine_config(),
             lane,
-            asleep: false,
             batch: Batch::default(),
-            commands: Vec::new(),
             scratch: BytesMut::new(),
             leaving: None,
             last: 0,
+            tell: None,
+            told: 0,
             ledger: Ledger::after(0),
             alarm: Alarm::default(),
             gate: Gate::new(Arc::clone(&port), lane),
@@ -76,10 +80,11 @@ impl PacketLane {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         loop {
             if self.leaving.is_none() && self.batch.is_empty() {
-                match ready!(self.poll_take(cx)) {
+                match ready!(self.source.poll_take(cx, &mut self.batch)) {
                     Taken::Some => {}
                     Taken::Finished => {
-                        self.say_last(cx);
+                        ready!(self.packets.poll_flush(cx));
+                        self.tell_last();
                         return Poll::Ready(Disconnect::Closed);
                     }
                     Taken::Stop(why) => return Poll::Ready(why),
@@ -105,25 +110,15 @@ impl PacketLane {
             }
             self.leaving = None;
             self.batch.advance(frames);
+            self.tell = now().checked_add(PAUSE);
         }
     }
 
-    /// Tells the number of the last packet, if that goes at once: nothing comes behind it by which it could be missed.
-    fn say_last(&mut self, cx: &mut Context<'_>) {
-        if self.last > 0 {
-            packet::put_head(&mut self.scratch, self.last);
-            let packet = self.scratch.split().freeze();
-            drop(self.packets.poll_send(cx, &packet));
+    /// Tells the number of the last packet: nothing has come behind it by which it could be missed.
+    fn tell_last(&mut self) {
+        if self.tell.take().is_some() {
+            self.port.say(self.lane.pipe, Command::Sent(self.last));
         }
-    }
-
-    fn poll_take(&mut self, cx: &Context<'_>) -> Poll<Taken> {
-        if self.asleep && !self.bell.has_rung() {
-            return Poll::Pending;
-        }
-        let taken = self.port.poll_take(self.lane, cx, &mut self.batch, &mut self.commands);
-        self.asleep = taken.is_pending();
-        taken
     }
 
     // ── Receiving ───────────────────────────────────────────────────────────────────────────────
@@ -152,24 +147,23 @@ impl PacketLane {
             self.garbled += 1;
             return;
         };
-        if frames.is_empty() {
-            let possible = self.ledger.told(number, now());
-            self.garbled += u64::from(!possible);
-            return;
-        }
-        match self.ledger.arrived(number, now()) {
-            Arrival::Next => self.gate.deliver(frames, cx),
-            Arrival::Old => {}
-            Arrival::Absurd => self.garbled += 1,
+        match (self.ledger.arrived(number, now()), frames) {
+            (Arrival::Next, Some(frames)) => self.gate.deliver(frames, cx),
+            (Arrival::Old, _) => {}
+            (Arrival::Next, None) | (Arrival::Absurd, _) => self.garbled += 1,
         }
     }
 
-    /// Tells what is missed, when it is time to.
+    /// Tells what is missed and what was sent, when it is time to.
     fn drive_timer(&mut self, cx: &mut Context<'_>) {
         loop {
             let missed = self.ledger.handle_timeout(now());
             report_missed(&*self.port, self.lane.pipe, missed);
-            if self.alarm.poll(self.ledger.poll_timeout(), cx).is_pending() {
+            if self.tell.is_some_and(|at| at <= now()) {
+                self.tell_last();
+            }
+            let due = [self.ledger.poll_timeout(), self.tell].into_iter().flatten().min();
+            if self.alarm.poll(due, cx).is_pending() {
                 return;
             }
         }
@@ -177,6 +171,14 @@ impl PacketLane {
 }
 
 impl Lane for PacketLane {
+    fn told(&mut self, sent: u64) {
+        if sent > self.told {
+            self.told = sent;
+            let possible = self.ledger.told(sent, now());
+            self.garbled += u64::from(!possible);
+        }
+    }
+
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         match self.poll_send(cx) {
             // It has closed, and what it sent before is still to be read.
@@ -190,8 +192,9 @@ impl Lane for PacketLane {
         received
     }
 
+    /// What is missing may still come, for a while.
     fn is_dry(&self) -> bool {
-        self.is_dry
+        self.is_dry && self.ledger.poll_timeout().is_none()
     }
 }
 

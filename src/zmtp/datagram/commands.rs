@@ -177,6 +177,6 @@ fn command(body: &[u8]) -> Result<Option<Command>, ProtocolError> {
         Received::Cancel(prefix) => Some(Command::Cancel(copied(prefix)?)),
         Received::Join(group) => Some(Command::Join(Group::new(group)?)),
         Received::Leave(group) => Some(Command::Leave(Group::new(group)?)),
-        Received::Ping { .. } | Received::Other => None,
+        Received::Ping { .. } | Received::Sent(_) | Received::Other => None,
     })
 }
