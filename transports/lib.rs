@@ -162,6 +162,28 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// Dropping the future abandons the attempt and closes what was opened.
     fn connect(&self, to: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Link>>;
 
+    /// As [`connect`](Self::connect), after so many links of this connection on which no peer was met.
+    ///
+    /// Who cannot tell while connecting whether anybody is there, as with datagrams, turns to the next of a name's
+    /// addresses each time. All others need not know.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`connect`](Self::connect).
+    fn connect_after(
+        &self,
+        failed: usize,
+        to: &Endpoint,
+        options: &LinkOptions,
+    ) -> BoxFuture<'static, io::Result<Link>> {
+        let _ = failed;
+        self.connect(to, options)
+    }
+
     /// Reserves an address that passed [`check`](Self::check) and listens there.
     ///
     /// Called from a task of the runtime that will poll the listener. When the future resolves, peers can

@@ -51,18 +51,21 @@ fn bind_all<T>(
     listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
 }
 
-/// Connects to the first of a place's addresses that answers, with `attempt`, within the time for connecting.
+/// Connects to the first of a place's addresses that answers, with `attempt`, within the time for connecting. Begins with
+/// a later one, around the list, after so many that seemed to answer and did not.
 #[cfg(any(feature = "tcp", feature = "udp"))]
 pub(crate) async fn connect<T, F>(
     place: &Place,
     options: &LinkOptions,
+    failed: usize,
     attempt: impl Fn(SocketAddr) -> F,
 ) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
 {
     let deadline = options.connect_timeout.and_then(|limit| Instant::now().checked_add(limit));
-    let targets = targets(place, options, deadline).await?;
+    let mut targets = targets(place, options, deadline).await?;
+    turn(&mut targets, failed);
     let mut left = targets.len();
     first(targets, |target| {
         // What is left of the time is shared by the addresses that are left.
@@ -74,6 +77,13 @@ where
         }
     })
     .await
+}
+
+/// Puts first the address whose turn it is after so many.
+#[cfg(any(feature = "tcp", feature = "udp"))]
+fn turn(targets: &mut [SocketAddr], failed: usize) {
+    let first = failed.checked_rem(targets.len()).unwrap_or_default();
+    targets.rotate_left(first);
 }
 
 async fn targets(
@@ -281,6 +291,20 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(error.to_string(), "cannot connect: the peer's certificate has expired");
         assert_eq!(TrustError::of(&error), Some(&TrustError::Expired));
+    }
+
+    #[test]
+    #[cfg(any(feature = "tcp", feature = "udp"))]
+    fn every_address_has_its_turn() {
+        let addresses = [1, 2, 3].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        for (failed, ports) in
+            [(0, [1, 2, 3]), (1, [2, 3, 1]), (2, [3, 1, 2]), (3, [1, 2, 3]), (7, [2, 3, 1])]
+        {
+            let mut turned = addresses;
+            turn(&mut turned, failed);
+            assert_eq!(turned.map(|address| address.port()), ports);
+        }
+        turn(&mut [], 1);
     }
 
     #[test]

@@ -143,7 +143,8 @@ async fn connect(address: Address, options: &LinkOptions) -> io::Result<Link> {
         Some(source) => Some(sources(source, options)?),
         None => None,
     };
-    resolve::connect(&address.target, options, |target| connect_to(target, sources.as_deref(), options)).await
+    resolve::connect(&address.target, options, 0, |target| connect_to(target, sources.as_deref(), options))
+        .await
 }
 
 async fn connect_to(

@@ -104,6 +104,15 @@ impl Transport for Udp {
     }
 
     fn connect(&self, to: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Link>> {
+        self.connect_after(0, to, options)
+    }
+
+    fn connect_after(
+        &self,
+        failed: usize,
+        to: &Endpoint,
+        options: &LinkOptions,
+    ) -> BoxFuture<'static, io::Result<Link>> {
         let (target, options, peer) = (parse(to, Purpose::Connect), options.clone(), to.clone());
         Box::pin(async move {
             let target = target?;
@@ -112,9 +121,8 @@ impl Transport for Udp {
                 let local = endpoint_of(SCHEME, socket.local_addr()?)?;
                 return Ok(Link::new(Wire::Datagrams(Box::new(Line::new(socket))), local, peer));
             }
-            let socket =
-                resolve::connect(&target.place, &options, |to| std::future::ready(connect(to, &options)))
-                    .await?;
+            let attempt = |to| std::future::ready(connect(to, &options));
+            let socket = resolve::connect(&target.place, &options, failed, attempt).await?;
             let (local, peer) = (socket.local_addr()?, socket.peer_addr()?);
             let wire = Wire::Datagrams(Box::new(Line::new(socket)));
             Ok(Link::new(wire, endpoint_of(SCHEME, local)?, endpoint_of(SCHEME, peer)?))

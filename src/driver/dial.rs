@@ -26,8 +26,10 @@ pub(crate) async fn dial(
 ) {
     let config = port.options().reconnect;
     let mut backoff = Backoff::new(config);
+    // Links on which nobody was met.
+    let mut failed = 0_usize;
     loop {
-        let connecting = transport.connect(&endpoint, &port.options().link);
+        let connecting = transport.connect_after(failed, &endpoint, &port.options().link);
         let reason = match unless_stopped(&*port, pipe, connecting).await {
             None => break,
             Some(Err(error)) => Disconnect::from(error),
@@ -36,6 +38,8 @@ pub(crate) async fn dial(
                 let (reason, was_ready) = serve(&port, pipe, &endpoint, link, medium).await;
                 if was_ready {
                     backoff.reset();
+                } else {
+                    failed = failed.wrapping_add(1);
                 }
                 reason
             }
