@@ -83,7 +83,8 @@ impl Packets {
     }
 
     /// Sends all of them, in order, and tells what became of them. Pending: the kernel is full, and the rest stays. An
-    /// error is about an earlier datagram that nobody wanted; the rest stays too.
+    /// error is about an earlier datagram that nobody wanted, or of a connected socket that there is no way; the rest
+    /// stays too.
     pub(super) fn poll_flush(
         &mut self,
         wire: &dyn Datagrams,
@@ -102,8 +103,13 @@ impl Packets {
                         gone(Gone { to, frames, sent: Ok(()) });
                     }
                 }
-                Err(refused) if refused.kind() == ErrorKind::ConnectionRefused => {
-                    return Poll::Ready(Err(refused));
+                Err(error) if is_nobody_there(&error) => return Poll::Ready(Err(error)),
+                // Whatever follows would fail too, where all goes one way.
+                Err(error)
+                    if (is_no_way(&error) || is_astray(&error))
+                        && self.notes.front().is_some_and(|note| note.to.is_none()) =>
+                {
+                    return Poll::Ready(Err(error));
                 }
                 Err(error) => {
                     self.datagrams.advance(1);
@@ -116,6 +122,23 @@ impl Packets {
         self.datagrams.clear();
         Poll::Ready(Ok(()))
     }
+}
+
+/// About a datagram that was sent before, says the system: nobody listened where it arrived.
+pub(super) fn is_nobody_there(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
+}
+
+/// There is no way now, and there may be one again.
+pub(super) fn is_no_way(error: &io::Error) -> bool {
+    use ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(error.kind(), HostUnreachable | NetworkDown | NetworkUnreachable)
+}
+
+/// The address that a socket sends from is not this machine's any more: only a new one finds a way. Linux calls that
+/// invalid.
+fn is_astray(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput)
 }
 
 /// Datagrams that could not be sent stay here until the next `poll`.

@@ -186,6 +186,11 @@ impl Link {
         self.owes_accept = true;
     }
 
+    /// Has the peer show that it is there.
+    pub(crate) const fn ask(&mut self) {
+        self.owes_ping = true;
+    }
+
     /// Takes a packet. What is no packet of this link, or of nobody, is nothing.
     pub(crate) fn handle<'a>(&mut self, packet: &'a [u8], now: Instant) -> Result<Heard<'a>, ProtocolError> {
         let Some((kind, id, mut body)) = split(packet) else { return Ok(Heard::Nothing) };

@@ -1,7 +1,7 @@
 //! RADIO, and PUB to a multicast group: what is sent, is sent to whoever is there.
 
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant as Time;
@@ -11,7 +11,7 @@ use zocket_transport::Datagrams;
 
 use super::{open, poll_take, report_dropped};
 use crate::driver::alarm::{Alarm, now};
-use crate::driver::packets::{Packets, Rest, lend};
+use crate::driver::packets::{Packets, Rest, is_nobody_there, lend};
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::event::Dropped;
@@ -159,32 +159,20 @@ impl Sender {
     /// An error: the link must be given up.
     fn poll_flush(&mut self, packets: &mut Packets, cx: &mut Context<'_>) -> Poll<Result<(), Disconnect>> {
         let Self { wire, port, pipe, batch, gathered, .. } = self;
-        let mut broken = None;
         let flushed = packets.poll_flush(&**wire, cx, |gone| {
             batch.advance(gone.frames);
             *gathered -= gone.frames;
-            if let Err(error) = gone.sent {
-                report_dropped(&**port, *pipe, u64::from(gone.frames > 0), Dropped::NotSent);
-                if is_the_network(&error) {
-                    broken = Some(error);
-                }
-            }
+            let dropped = u64::from(gone.sent.is_err() && gone.frames > 0);
+            report_dropped(&**port, *pipe, dropped, Dropped::NotSent);
         });
-        match (broken, flushed) {
-            // Whatever follows would most likely fail too. A new socket may find another way.
-            (Some(error), _) => Poll::Ready(Err(error.into())),
-            // Nobody listened there a moment ago, which is nothing to a sender of ours.
-            (None, Poll::Ready(_)) => Poll::Ready(Ok(())),
-            (None, Poll::Pending) => {
+        match flushed {
+            // Which is nothing to a sender of ours.
+            Poll::Ready(Err(error)) if is_nobody_there(&error) => Poll::Ready(Ok(())),
+            Poll::Ready(sent) => Poll::Ready(sent.map_err(Disconnect::from)),
+            Poll::Pending => {
                 batch.settle();
                 port.blocked(pipe.lane(0), cx, batch).map_or(Poll::Pending, |why| Poll::Ready(Err(why)))
             }
         }
     }
-}
-
-/// About the way, and not about a datagram.
-fn is_the_network(error: &io::Error) -> bool {
-    use ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable};
-    matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable)
 }

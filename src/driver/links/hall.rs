@@ -17,7 +17,7 @@ use super::turns::{Deadlines, Summons, Turns};
 use super::{Alarm, READ_BUDGET, ROUNDS, now};
 use crate::driver::accept::Retries;
 use crate::driver::dial::report_end;
-use crate::driver::packets::{Packets, Rest, lend};
+use crate::driver::packets::{Packets, Rest, is_nobody_there, lend};
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::event::Event;
@@ -261,7 +261,8 @@ impl Hall {
                         read += 1;
                     }
                 }
-                Poll::Ready(Err(error)) if is_about_another(&error) => read += 1,
+                // Whoever it was is silent.
+                Poll::Ready(Err(error)) if is_nobody_there(&error) => read += 1,
                 Poll::Ready(Err(error)) => {
                     let retry_after = self.retries.next();
                     self.paused = now.checked_add(retry_after);
@@ -376,10 +377,4 @@ impl Guest {
         deadlines.change(self.summons.from, self.due, due);
         self.due = due;
     }
-}
-
-/// About a datagram that was sent, says the system; whoever it was for is silent.
-fn is_about_another(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionRefused | ConnectionReset)
 }

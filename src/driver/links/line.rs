@@ -1,16 +1,17 @@
 //! A dialled link: a connected socket, from the first HELLO to the end.
 
 use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant as Time};
 
 use tokio::task::unconstrained;
 use zocket_transport::{Datagrams, ReceiveBatch};
 
 use super::peer::Peer;
 use super::{Alarm, READ_BUDGET, ROUNDS, now};
-use crate::driver::packets::{Packets, Rest, lend};
+use crate::driver::packets::{Packets, Rest, is_no_way, is_nobody_there, lend};
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::pipe::PipeId;
@@ -21,12 +22,24 @@ use crate::zmtp::datagram::hello::{Answer, Caller};
 /// So many errors without a datagram in between are no passing trouble.
 const FAULTS: u32 = 16;
 
+/// And so many times that nobody is there: once may be about an earlier listener, or somebody's invention.
+const REFUSALS: u32 = 2;
+
+/// How long nothing is sent when there is no way: what a plug that is in again costs at most.
+const NO_WAY: Duration = Duration::from_millis(100);
+
 struct Line {
     wire: Box<dyn Datagrams>,
     alarm: Alarm,
     rest: Rest,
     /// Errors since a datagram arrived.
     faults: u32,
+    /// And those of them that say that nobody is there.
+    refusals: u32,
+    /// The peer was there once.
+    is_met: bool,
+    /// There is no way: when one is looked for again.
+    retry: Option<Time>,
     /// What came together with the answer to our call.
     early: Vec<Vec<u8>>,
 }
@@ -40,9 +53,18 @@ pub(in crate::driver) async fn call(
 ) -> (Disconnect, Remains) {
     let id = match getrandom::u64() {
         Ok(id) => id,
-        Err(error) => return (std::io::Error::from(error).into(), Remains::default()),
+        Err(error) => return (io::Error::from(error).into(), Remains::default()),
     };
-    let mut line = Line { wire, alarm: Alarm::default(), rest: None, faults: 0, early: Vec::new() };
+    let mut line = Line {
+        wire,
+        alarm: Alarm::default(),
+        rest: None,
+        faults: 0,
+        refusals: 0,
+        is_met: false,
+        retry: None,
+        early: Vec::new(),
+    };
     let mut caller = Caller::new(port.engine_config(), id, now());
     // Under budgets of our own: tokio's is spent by what is written, and then nothing could be read.
     let answered = unconstrained(poll_fn(|cx| line.poll_call(&mut caller, &*port, pipe, cx))).await;
@@ -108,10 +130,9 @@ impl Line {
             caller.handle_timeout(now)?;
             packets.put(None, |out| caller.poll_packet(out, now));
             let mut fault = None;
-            if let Poll::Ready(Err(refused)) =
-                packets.poll_flush(&*self.wire, cx, |gone| fault = gone.sent.err())
-            {
-                return Err(refused.into());
+            let flushed = packets.poll_flush(&*self.wire, cx, |gone| fault = gone.sent.err());
+            if let Poll::Ready(Err(error)) = flushed {
+                return Err(error.into());
             }
             fault.map_or(Ok(()), |fault| self.fault(fault))?;
             if self.poll_receive(room, cx)?.is_ready() {
@@ -119,6 +140,7 @@ impl Line {
                 while let Some(packet) = arrived.next() {
                     if let Some(answer) = caller.handle(packet, now)? {
                         self.early = arrived.map(<[u8]>::to_vec).collect();
+                        self.is_met = true;
                         return Ok(Some(answer));
                     }
                 }
@@ -148,11 +170,11 @@ impl Line {
             peer.hear(&packet, cx, now())?;
         }
         for _ in 0..ROUNDS {
-            let now = now();
+            let (now, before) = (now(), self.refusals);
             peer.tick(now)?;
-            let is_free = self.flush(peer, packets, cx)?;
+            let is_free = self.flush(peer, packets, cx, now)?;
             let mut more = is_free && peer.write(packets, cx, now)?;
-            let is_free = is_free && self.flush(peer, packets, cx)?;
+            let is_free = is_free && self.flush(peer, packets, cx, now)?;
             more &= is_free;
             let mut read = 0;
             while read < READ_BUDGET && self.poll_receive(room, cx)?.is_ready() {
@@ -161,8 +183,13 @@ impl Line {
                     read += 1;
                 }
             }
+            if self.refusals > before {
+                // Whoever is there answers.
+                peer.link.ask();
+            }
             more |= is_free && peer.link.is_owing();
-            if !more && read < READ_BUDGET && self.alarm.poll(peer.link.poll_timeout(), cx).is_pending() {
+            let next = peer.link.poll_timeout().into_iter().chain(self.retry).min();
+            if !more && read < READ_BUDGET && self.alarm.poll(next, cx).is_pending() {
                 return Ok(());
             }
         }
@@ -170,18 +197,25 @@ impl Line {
         Ok(())
     }
 
-    /// False: the kernel is full.
+    /// False: the kernel is full, or there is no way, which the heartbeat may end.
     fn flush(
         &mut self,
         peer: &mut Peer,
         packets: &mut Packets,
         cx: &mut Context<'_>,
+        now: Time,
     ) -> Result<bool, Disconnect> {
-        match packets.poll_flush(&*self.wire, cx, |gone| peer.gone(&gone)) {
-            Poll::Ready(Ok(())) => Ok(true),
-            Poll::Ready(Err(refused)) => Err(refused.into()),
-            Poll::Pending => peer.blocked(cx).map(|()| false),
+        self.retry.take_if(|at| *at <= now);
+        while self.retry.is_none() {
+            match packets.poll_flush(&*self.wire, cx, |gone| peer.gone(&gone)) {
+                Poll::Ready(Ok(())) => return Ok(true),
+                Poll::Ready(Err(error)) if is_nobody_there(&error) => self.fault(error)?,
+                Poll::Ready(Err(error)) if is_no_way(&error) => self.retry = now.checked_add(NO_WAY),
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => break,
+            }
         }
+        peer.blocked(cx).map(|()| false)
     }
 
     fn poll_receive(
@@ -192,7 +226,7 @@ impl Line {
         loop {
             match self.wire.poll_receive(cx, room) {
                 Poll::Ready(Ok(())) => {
-                    self.faults = 0;
+                    (self.faults, self.refusals) = (0, 0);
                     return Ok(Poll::Ready(()));
                 }
                 Poll::Ready(Err(error)) => self.fault(error)?,
@@ -201,12 +235,11 @@ impl Line {
         }
     }
 
-    /// Nobody is there, says the system; or something else, which may pass.
-    fn fault(&mut self, error: std::io::Error) -> Result<(), Disconnect> {
+    /// Nobody is there, says the system; or something else. Either may pass.
+    fn fault(&mut self, error: io::Error) -> Result<(), Disconnect> {
         self.faults += 1;
-        if error.kind() == ErrorKind::ConnectionRefused || self.faults > FAULTS {
-            return Err(error.into());
-        }
-        Ok(())
+        self.refusals += u32::from(is_nobody_there(&error));
+        let most = if self.is_met { REFUSALS } else { 1 };
+        if self.refusals >= most || self.faults > FAULTS { Err(error.into()) } else { Ok(()) }
     }
 }

@@ -274,3 +274,23 @@ async fn a_call_that_is_given_up_says_so_to_whoever_may_have_taken_it() {
     ready(&mut events).await;
     disconnected(&mut events).await;
 }
+
+#[tokio::test]
+async fn a_peer_that_died_without_a_word_is_missed_by_who_goes_on_sending() {
+    let hall = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let push = Push::set_up().heartbeat(Heartbeat::off()).build();
+    let mut events = push.monitor();
+    push.connect(format!("udp://{}", hall.local_addr().unwrap())).unwrap();
+    let mut buffer = [0; 2_000];
+    let (_, from) = soon(hall.recv_from(&mut buffer)).await.unwrap();
+    let about = b"\x0bSocket-Type\0\0\0\x04PULL\x08X-Zocket\0\0\0\x011";
+    hall.send_to(&[&[3], &buffer[1..9], &about[..]].concat(), from).await.unwrap();
+    ready(&mut events).await;
+    drop(hall);
+    for _ in 0..2 {
+        until(|| push.peers()[0].send_queue == 0).await;
+        soon(push.send("to nobody")).await.unwrap();
+    }
+    let reason = disconnected(&mut events).await;
+    assert!(matches!(reason, Disconnect::Io(_)), "{reason}");
+}

@@ -33,6 +33,13 @@ struct Seen {
     faults: u32,
     /// Datagrams of more bytes cannot be sent.
     largest: Option<usize>,
+    /// Connected sockets can send nothing, for this reason; and so often they tried.
+    cut_off: Option<io::ErrorKind>,
+    tries: usize,
+    /// After how many links on which nobody was met each call was made.
+    calls: Vec<usize>,
+    /// So often the system says at connected sockets that nobody was there.
+    refusals: u32,
     /// The kernel is full, and these want to know when it is not.
     full: Option<Vec<Waker>>,
 }
@@ -64,8 +71,19 @@ impl Transport for Spy {
         Medium::Datagrams
     }
 
-    fn connect(&self, to: &Endpoint, options: &LinkOptions) -> BoxFuture<'static, io::Result<Link>> {
-        let (connecting, seen) = (self.udp.connect(&udp(to), options), Arc::clone(&self.seen));
+    fn connect(&self, _: &Endpoint, _: &LinkOptions) -> BoxFuture<'static, io::Result<Link>> {
+        unreachable!("the driver says how many failed")
+    }
+
+    fn connect_after(
+        &self,
+        failed: usize,
+        to: &Endpoint,
+        options: &LinkOptions,
+    ) -> BoxFuture<'static, io::Result<Link>> {
+        self.seen.lock().unwrap().calls.push(failed);
+        let connecting = self.udp.connect_after(failed, &udp(to), options);
+        let seen = Arc::clone(&self.seen);
         Box::pin(async move {
             let link = connecting.await?;
             let Wire::Datagrams(wire) = link.wire else { unreachable!("it is udp") };
@@ -127,6 +145,10 @@ impl Datagrams for Watched {
             waiting.push(cx.waker().clone());
             return Poll::Pending;
         }
+        if let Some(reason) = seen.cut_off.filter(|_| !self.is_bound) {
+            seen.tries += 1;
+            return Poll::Ready(Err(reason.into()));
+        }
         let largest = seen.largest.unwrap_or(usize::MAX);
         drop(seen);
         // Those up to the first that is too large.
@@ -154,6 +176,10 @@ impl Datagrams for Watched {
                 seen.faults -= 1;
                 return Poll::Ready(Err(io::Error::other("out of order")));
             }
+            if !self.is_bound && seen.refusals > 0 {
+                seen.refusals -= 1;
+                return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
+            }
         }
         self.wire.poll_receive(cx, into)
     }
@@ -174,7 +200,8 @@ async fn stage_with(
     let seen = Arc::clone(&transport.seen);
     let context = Context::builder().transport(transport).build().unwrap();
     let many = HighWater::messages(100_000);
-    let router = Router::builder().context(&context).send_high_water(many).heartbeat(heartbeat).build();
+    let router = Router::builder().context(&context).send_high_water(many).heartbeat(heartbeat);
+    let router = router.linger(Duration::ZERO).build();
     let endpoint = soon(router.bind("spy://127.0.0.1:0")).await.unwrap();
     let mut events = router.monitor();
     let mut all = Vec::new();
@@ -184,6 +211,7 @@ async fn stage_with(
         let dealer = dealer.linger(Duration::ZERO).reconnect(Reconnect::within(MS, MS)).build();
         dealer.connect(&endpoint).unwrap();
         ready(&mut events).await;
+        soon(dealer.connected(&endpoint)).await.unwrap();
         all.push(dealer);
     }
     (router, all, seen, endpoint)
@@ -294,4 +322,90 @@ async fn what_waits_when_a_link_ends_goes_out_once_on_the_next() {
     set_full(&seen, false);
     ready(&mut here).await;
     expect_all(&router, 100).await;
+}
+
+#[tokio::test]
+async fn while_there_is_no_way_messages_wait_and_then_go_out_in_order_on_the_same_link() {
+    let (router, dealers, seen, _) = stage(1).await;
+    let (mut here, mut there) = (router.monitor(), dealers[0].monitor());
+    for reason in [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable] {
+        (seen.lock().unwrap().cut_off, seen.lock().unwrap().tries) = (Some(reason), 0);
+        for n in 0..100 {
+            dealers[0].try_send(n.to_string()).unwrap();
+        }
+        until(|| seen.lock().unwrap().tries >= 2).await;
+        assert_eq!(dealers[0].peers()[0].send_queue, 100);
+        seen.lock().unwrap().cut_off = None;
+        expect_all(&router, 100).await;
+    }
+    for events in [&mut here, &mut there] {
+        let happened = futures::FutureExt::now_or_never(events.next());
+        assert!(happened.is_none(), "{happened:?}");
+    }
+    seen.lock().unwrap().cut_off = Some(io::ErrorKind::NetworkUnreachable);
+    dealers[0].try_send("unsent").unwrap();
+    assert_eq!(soon(dealers[0].close()).await.messages, 1, "nor is a socket kept that closes");
+}
+
+#[tokio::test]
+async fn a_link_whose_own_address_has_gone_ends_at_once_and_what_waits_goes_out_on_the_next() {
+    let heartbeat = Heartbeat::every(20 * MS).timeout(100 * MS);
+    let (router, dealers, seen, _) = stage_with(1, heartbeat).await;
+    let (mut here, mut there) = (router.monitor(), dealers[0].monitor());
+    seen.lock().unwrap().cut_off = Some(io::ErrorKind::InvalidInput);
+    for n in 0..100 {
+        dealers[0].try_send(n.to_string()).unwrap();
+    }
+    assert!(matches!(disconnected(&mut there).await, Disconnect::Io(_)));
+    // Until then its routing id is another's.
+    disconnected(&mut here).await;
+    seen.lock().unwrap().cut_off = None;
+    ready(&mut here).await;
+    expect_all(&router, 100).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_is_there_though_the_system_said_once_that_it_is_not() {
+    let (router, dealers, seen, _) = stage(1).await;
+    let mut events = dealers[0].monitor();
+    for round in 0..3 {
+        seen.lock().unwrap().refusals = 1;
+        soon(router.send(["0".into(), format!("wakes it {round}")])).await.unwrap();
+        assert_eq!(soon(dealers[0].recv()).await.unwrap(), *format!("wakes it {round}"));
+    }
+    assert_eq!(seen.lock().unwrap().refusals, 0);
+    let happened = futures::FutureExt::now_or_never(events.next());
+    assert!(happened.is_none(), "{happened:?}");
+}
+
+#[tokio::test]
+async fn a_transport_is_told_how_many_links_met_nobody_and_keeps_to_the_way_that_did() {
+    let (_router, dealers, seen, _) = stage(1).await;
+    let mut events = dealers[0].monitor();
+    let cut_off = |is: bool| seen.lock().unwrap().cut_off = is.then_some(io::ErrorKind::InvalidInput);
+    let calls = || seen.lock().unwrap().calls.clone();
+    cut_off(true);
+    dealers[0].try_send("ends it").unwrap();
+    until(|| calls().len() >= 4).await;
+    cut_off(false);
+    ready(&mut events).await;
+    let met = calls();
+    assert!(met.iter().copied().eq(std::iter::once(0).chain(0..met.len() - 1)), "{met:?}");
+    cut_off(true);
+    dealers[0].try_send("ends it").unwrap();
+    until(|| calls().len() > met.len()).await;
+    assert_eq!(calls()[met.len()], met.len() - 2, "the one that was met");
+}
+
+#[tokio::test]
+async fn while_the_kernel_is_full_a_peer_that_has_said_nothing_may_be_ended_too() {
+    let (router, dealers, seen, endpoint) = stage(2).await;
+    set_full(&seen, true);
+    router.try_send(["0", "stuck"]).unwrap();
+    let asked = || seen.lock().unwrap().full.as_ref().map_or(0, Vec::len);
+    until(|| asked() >= 1).await;
+    let closed = soon(router.close()).await;
+    assert_eq!(closed.messages, 1);
+    std::net::UdpSocket::bind(endpoint.address()).expect("the address is free");
+    drop(dealers);
 }
