@@ -20,7 +20,6 @@
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,8 +27,8 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
 use crate::{
-    Datagrams, Endpoint, Link, LinkOptions, Listener, Medium, Purpose, ReceiveBatch, SendBatch, Stream,
-    Transport, Wire,
+    Datagrams, Endpoint, Link, LinkOptions, Listener, Medium, Purpose, ReceiveBatch, Route, SendBatch,
+    Stream, Transport, Wire,
 };
 
 /// Far above what any step takes on a busy machine.
@@ -372,7 +371,7 @@ async fn send_batch(wire: &dyn Datagrams, batch: &mut SendBatch) {
     }
 }
 
-async fn receive_batch(wire: &dyn Datagrams, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+async fn receive_batch(wire: &dyn Datagrams, count: usize) -> Vec<(Route, Vec<u8>)> {
     let (mut all, mut batch) = (Vec::new(), ReceiveBatch::new());
     while all.len() < count {
         within("receiving", poll_fn(|cx| wire.poll_receive(cx, &mut batch))).await.expect("received");

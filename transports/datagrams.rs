@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Debug};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 /// A socket for datagrams, each of which arrives whole: once, several times or not at all, in any order.
@@ -28,6 +28,42 @@ pub trait Datagrams: Debug + Send + Sync {
     fn poll_receive(&self, cx: &mut Context<'_>, into: &mut ReceiveBatch) -> Poll<io::Result<()>>;
 }
 
+/// Between which two a datagram goes.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use zocket_transport::Route;
+///
+/// let peer: SocketAddr = "192.0.2.7:5555".parse()?;
+/// assert_eq!(Route::from(peer), Route::new(peer, None));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct Route {
+    /// The other side.
+    pub peer: SocketAddr,
+    /// Which address of ours, where a socket has several and the system tells; sent from any other, an answer would not be
+    /// taken. Else the socket's own, or the system's choice.
+    pub local: Option<IpAddr>,
+}
+
+impl Route {
+    /// For transports.
+    #[must_use]
+    pub const fn new(peer: SocketAddr, local: Option<IpAddr>) -> Self {
+        Self { peer, local }
+    }
+}
+
+impl From<SocketAddr> for Route {
+    fn from(peer: SocketAddr) -> Self {
+        Self::new(peer, None)
+    }
+}
+
 /// Datagrams to be sent, each to an address or to whom the socket is connected.
 ///
 /// # Examples
@@ -45,7 +81,7 @@ pub trait Datagrams: Debug + Send + Sync {
 pub struct SendBatch {
     bytes: Vec<u8>,
     /// Where each ends.
-    datagrams: Vec<(usize, Option<SocketAddr>)>,
+    datagrams: Vec<(usize, Option<Route>)>,
     /// How many of them are sent.
     sent: usize,
 }
@@ -64,7 +100,7 @@ impl SendBatch {
     }
 
     /// Adds a datagram. There is always room; its memory is kept for the next.
-    pub fn push(&mut self, datagram: &[u8], to: Option<SocketAddr>) {
+    pub fn push(&mut self, datagram: &[u8], to: Option<Route>) {
         self.bytes.extend_from_slice(datagram);
         self.datagrams.push((self.bytes.len(), to));
     }
@@ -110,7 +146,7 @@ impl SendBatch {
     }
 
     /// What is to be sent, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<SocketAddr>)> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<Route>)> + Clone {
         let ends = self.datagrams.get(self.sent..).unwrap_or_default();
         let mut rest = self.bytes.get(self.start()..).unwrap_or_default();
         let mut start = self.start();
@@ -152,7 +188,7 @@ pub struct ReceiveBatch {
 /// Datagrams of one sender, all of one length but the last, which may be shorter.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    from: SocketAddr,
+    from: Route,
     len: usize,
     each: usize,
 }
@@ -186,13 +222,13 @@ impl ReceiveBatch {
 
     /// For transports: the first free slot got a datagram of `len` bytes, or a run with `each` bytes in all datagrams
     /// but the last. One that was cut off fills the slot, and so is larger than any that is allowed.
-    pub fn filled(&mut self, from: SocketAddr, len: usize, each: usize) {
+    pub fn filled(&mut self, from: Route, len: usize, each: usize) {
         let each = each.max(1);
         self.runs.push(Run { from, len: len.min(Self::SLOT), each });
     }
 
     /// What arrived, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (Route, &[u8])> {
         self.buffer.chunks_exact(Self::SLOT).zip(&self.runs).flat_map(|(slot, run)| {
             let bytes = slot.get(..run.len).unwrap_or_default();
             // An empty datagram is one too.
@@ -222,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_batch_is_what_was_not_sent() {
-        let to = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 7)));
+        let to = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 7)).into());
         let mut batch = SendBatch::new();
         let left =
             |batch: &SendBatch| batch.iter().map(|(bytes, to)| (bytes.to_vec(), to)).collect::<Vec<_>>();
@@ -260,7 +296,7 @@ mod tests {
 
     #[test]
     fn runs_come_apart_where_they_were_joined() {
-        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 7)).into();
         let mut batch = ReceiveBatch::new();
         batch.slots().next().unwrap()[..5].copy_from_slice(b"ababa");
         batch.filled(from, 5, 2);

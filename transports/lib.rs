@@ -61,7 +61,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use datagrams::{Datagrams, ReceiveBatch, SendBatch};
+pub use datagrams::{Datagrams, ReceiveBatch, Route, SendBatch};
 pub use endpoint::{Endpoint, EndpointError};
 pub use lanes::{Lanes, Streams};
 pub use oneways::{Oneway, Oneways};

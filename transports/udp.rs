@@ -69,7 +69,7 @@ const SCHEME: &str = "udp";
 ///     poll_fn(|cx| bound.poll_receive(cx, &mut arrived)).await?;
 ///     for (from, datagram) in arrived.iter() {
 ///         assert_eq!(datagram, [b"hello", b"world"][count]);
-///         assert_eq!(link.local.address(), from.to_string());
+///         assert_eq!(link.local.address(), from.peer.to_string());
 ///         count += 1;
 ///     }
 /// }

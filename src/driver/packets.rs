@@ -3,11 +3,10 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use zocket_transport::{Datagrams, ReceiveBatch, SendBatch};
+use zocket_transport::{Datagrams, ReceiveBatch, Route, SendBatch};
 
 /// The most answers that wait while the kernel is full. Whoever misses one asks again.
 const WAITING: usize = 1024;
@@ -23,13 +22,13 @@ pub(super) struct Packets {
 
 struct Note {
     /// None if the socket is connected.
-    to: Option<SocketAddr>,
+    to: Option<Route>,
     frames: usize,
 }
 
 /// What became of a datagram, or of several to one address that were sent.
 pub(super) struct Gone {
-    pub(super) to: Option<SocketAddr>,
+    pub(super) to: Option<Route>,
     /// How much of the batch is in them.
     pub(super) frames: usize,
     pub(super) sent: io::Result<()>,
@@ -50,12 +49,12 @@ impl Packets {
     }
 
     /// Whom they are for, who connected to us.
-    pub(super) fn receivers(&self) -> impl Iterator<Item = SocketAddr> {
+    pub(super) fn receivers(&self) -> impl Iterator<Item = Route> {
         self.notes.iter().filter_map(|note| note.to)
     }
 
     /// Adds what `write` writes, if it writes anything.
-    pub(super) fn put<R>(&mut self, to: Option<SocketAddr>, write: impl FnOnce(&mut BytesMut) -> R) -> R {
+    pub(super) fn put<R>(&mut self, to: Option<Route>, write: impl FnOnce(&mut BytesMut) -> R) -> R {
         self.scratch.clear();
         let result = write(&mut self.scratch);
         if !self.scratch.is_empty() {
@@ -66,7 +65,7 @@ impl Packets {
     }
 
     /// As [`put`](Self::put), for what may as well get lost.
-    pub(super) fn answer<R>(&mut self, to: Option<SocketAddr>, write: impl FnOnce(&mut BytesMut) -> R) -> R {
+    pub(super) fn answer<R>(&mut self, to: Option<Route>, write: impl FnOnce(&mut BytesMut) -> R) -> R {
         if self.notes.len() < WAITING { self.put(to, write) } else { write(&mut BytesMut::new()) }
     }
 
@@ -78,7 +77,7 @@ impl Packets {
     }
 
     /// A peer has gone: of its batch nothing is in them any more.
-    pub(super) fn forget(&mut self, to: Option<SocketAddr>) {
+    pub(super) fn forget(&mut self, to: Option<Route>) {
         self.notes.iter_mut().filter(|note| note.to == to).for_each(|note| note.frames = 0);
     }
 

@@ -70,9 +70,9 @@
 //! acknowledged. While there is no way out of this machine, as with a plug that is out, what is to be sent waits. A dialled
 //! link ends at once when its own address has gone, or the system says twice, with no packet in between, that nobody is
 //! there; what was not sent waits for the next link. After `unbind` the address is free when the last peer has left. An address has
-//! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) at most, since no descriptors bound them. Where a machine has
-//! several addresses bind one of them: at `*` answers leave from the one that the way back has, and who called another
-//! does not take them. Of a name one address is called at a
+//! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) at most, since no descriptors bound them. At `*`, on Linux,
+//! answers leave from the address that was called; elsewhere from the one that the way back has, and who called another
+//! does not take them: bind one address there. Of a name one address is called at a
 //! time, for as long as a handshake may take, and then the next; a RADIO keeps to the first.
 //!
 //! Many datagrams share a system call, sent and received; on Linux those of one length to one address go through the

@@ -1,17 +1,19 @@
 //! Many datagrams a system call: sendmmsg(2) and recvmmsg(2), and the offloads of udp(7), with which the kernel carries a
-//! run of datagrams of one length to one address through its stack as one packet.
+//! run of datagrams of one length to one address through its stack as one packet. With IP_PKTINFO of ip(7) and ipv6(7), where
+//! a socket has all addresses, an answer leaves from the one that the question came to.
 //!
 //! Invariant: on the wire, and for whoever receives, nothing is different from a call for each. What the kernel will not
 //! carry in runs is sent without.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg,
     sendmmsg, sendmsg, setsockopt, sockopt,
@@ -19,7 +21,7 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::{Datagrams, ReceiveBatch, SendBatch};
+use crate::{Datagrams, ReceiveBatch, Route, SendBatch};
 
 /// The most datagrams of a run, and of a call: `UDP_MAX_SEGMENTS` before Linux 6.9.
 const MANY: usize = 64;
@@ -43,6 +45,16 @@ impl Line {
     pub(super) fn new(socket: UdpSocket) -> Self {
         // A kernel before 5.0 joins nothing.
         setsockopt(&socket, sockopt::UdpGroSegment, &true).ok();
+        // Of a socket for both versions the second tells both.
+        match socket.local_addr().map(|at| at.ip()) {
+            Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => {
+                setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).ok();
+            }
+            Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => {
+                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).ok();
+            }
+            _ => {}
+        }
         Self { socket, segment: AtomicUsize::new(usize::MAX) }
     }
 }
@@ -105,7 +117,7 @@ fn shorter(refused: usize) -> usize {
 }
 
 /// How many of these go in one packet: those of one length to one address, the last of which may be shorter.
-fn run(mut datagrams: impl Iterator<Item = (impl AsRef<[u8]>, Option<SocketAddr>)>, longest: usize) -> usize {
+fn run(mut datagrams: impl Iterator<Item = (impl AsRef<[u8]>, Option<Route>)>, longest: usize) -> usize {
     let Some((first, to)) = datagrams.next() else { return 0 };
     let each = first.as_ref().len();
     if each > longest {
@@ -129,25 +141,78 @@ fn run(mut datagrams: impl Iterator<Item = (impl AsRef<[u8]>, Option<SocketAddr>
 fn send_run(socket: RawFd, batch: &SendBatch, count: usize) -> Result<(), Errno> {
     let Some((first, to)) = batch.iter().next() else { return Ok(()) };
     let each = u16::try_from(first.len()).map_err(|_| Errno::EINVAL)?;
-    let to = to.map(SockaddrStorage::from);
-    let (bytes, segments) = ([IoSlice::new(batch.joined(count))], [ControlMessage::UdpGsoSegments(&each)]);
-    sendmsg(socket, &bytes, &segments, MsgFlags::empty(), to.as_ref()).map(drop)
+    let (source, to) = (Source::of(to), to.map(|to| SockaddrStorage::from(to.peer)));
+    let (bytes, segments) = ([IoSlice::new(batch.joined(count))], ControlMessage::UdpGsoSegments(&each));
+    let sent = match source.control() {
+        Some(from) => sendmsg(socket, &bytes, &[segments, from], MsgFlags::empty(), to.as_ref()),
+        None => sendmsg(socket, &bytes, &[segments], MsgFlags::empty(), to.as_ref()),
+    };
+    sent.map(drop)
 }
 
-/// Sends datagrams until a run begins. Returns how many the kernel took.
+/// Sends datagrams until a run begins, or one from another address of ours. Returns how many the kernel took.
 fn send_many(socket: RawFd, batch: &SendBatch, longest: usize) -> Result<usize, Errno> {
     let (mut slices, mut addresses) = (Vec::new(), Vec::new());
     let mut rest = batch.iter();
+    let local = |to: Option<Route>| to.and_then(|to| to.local);
+    let first = rest.clone().next().and_then(|(_, to)| to);
     while slices.len() < MANY && (slices.is_empty() || run(rest.clone(), longest) < 2) {
-        let Some((datagram, to)) = rest.next() else { break };
+        let Some((datagram, to)) = rest.next().filter(|(_, to)| local(*to) == local(first)) else { break };
         slices.push([IoSlice::new(datagram)]);
-        addresses.push(to.map(SockaddrStorage::from));
+        addresses.push(to.map(|to| SockaddrStorage::from(to.peer)));
     }
+    let source = Source::of(first);
+    let from = source.control();
     if let ([slice], [to]) = (&slices[..], &addresses[..]) {
-        return sendmsg(socket, slice, &[], MsgFlags::empty(), to.as_ref()).map(|_| 1);
+        return sendmsg(socket, slice, from.as_slice(), MsgFlags::empty(), to.as_ref()).map(|_| 1);
     }
-    let mut headers = MultiHeaders::preallocate(slices.len(), None);
-    sendmmsg(socket, &mut headers, &slices, addresses, [], MsgFlags::empty()).map(Iterator::count)
+    let mut headers = MultiHeaders::preallocate(slices.len(), source.space());
+    sendmmsg(socket, &mut headers, &slices, addresses, from.as_slice(), MsgFlags::empty())
+        .map(Iterator::count)
+}
+
+/// The address to send from, as the kernel wants to be told.
+enum Source {
+    Any,
+    V4(libc::in_pktinfo),
+    V6(libc::in6_pktinfo),
+}
+
+impl Source {
+    fn of(to: Option<Route>) -> Self {
+        match to.and_then(|to| to.local) {
+            None => Self::Any,
+            Some(IpAddr::V4(ip)) => {
+                let ipi_spec_dst = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                Self::V4(libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst,
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                })
+            }
+            Some(IpAddr::V6(ip)) => Self::V6(libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
+                ipi6_ifindex: 0,
+            }),
+        }
+    }
+
+    const fn control(&self) -> Option<ControlMessage<'_>> {
+        match self {
+            Self::Any => None,
+            Self::V4(info) => Some(ControlMessage::Ipv4PacketInfo(info)),
+            Self::V6(info) => Some(ControlMessage::Ipv6PacketInfo(info)),
+        }
+    }
+
+    /// Room for it, and for nothing else: the kernel reads all of it.
+    fn space(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Any => None,
+            Self::V4(_) => Some(cmsg_space!(libc::in_pktinfo)),
+            Self::V6(_) => Some(cmsg_space!(libc::in6_pktinfo)),
+        }
+    }
 }
 
 // ── Receiving ───────────────────────────────────────────────────────────────────────────────────
@@ -157,23 +222,37 @@ fn receive(socket: RawFd, into: &mut ReceiveBatch) -> io::Result<()> {
     {
         let mut slots = into.slots().map(|slot| [IoSliceMut::new(slot)]).collect::<Vec<_>>();
         // Made anew, for after a call they hold that call's lengths.
-        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slots.len(), Some(cmsg_space!(i32)));
+        let space = cmsg_space!(i32, libc::in6_pktinfo);
+        let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slots.len(), Some(space));
         let received = recvmmsg(socket, &mut headers, &mut slots, MsgFlags::empty(), None)?;
         for (slot, message) in arrived.iter_mut().zip(received) {
-            let each = joined(&message).unwrap_or(message.bytes);
-            *slot = Some((address(message.address), message.bytes, each));
+            let (each, local) = told(&message);
+            let from = Route { peer: address(message.address), local };
+            *slot = Some((from, message.bytes, each));
         }
     }
     arrived.into_iter().flatten().for_each(|(from, len, each)| into.filled(from, len, each));
     Ok(())
 }
 
-/// The length of the datagrams that the kernel joined, if it did.
-fn joined(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<usize> {
-    message.cmsgs().ok()?.find_map(|control| match control {
-        ControlMessageOwned::UdpGroSegments(each) => usize::try_from(each).ok(),
-        _ => None,
-    })
+/// The length of each of the datagrams, of which the kernel may have joined several, and to which address of ours they
+/// came, if it tells.
+fn told(message: &RecvMsg<'_, '_, SockaddrStorage>) -> (usize, Option<IpAddr>) {
+    let (mut each, mut local) = (message.bytes, None);
+    for control in message.cmsgs().into_iter().flatten() {
+        match control {
+            ControlMessageOwned::UdpGroSegments(length) => each = usize::try_from(length).unwrap_or(each),
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                local = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
+            }
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+            }
+            _ => {}
+        }
+    }
+    // From a group nothing is sent.
+    (each, local.filter(|ip: &IpAddr| !ip.is_multicast()))
 }
 
 fn address(from: Option<SockaddrStorage>) -> SocketAddr {
@@ -192,7 +271,7 @@ mod tests {
     use super::*;
 
     fn run_of(datagrams: &[(usize, u16)], longest: usize) -> usize {
-        let to = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let to = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into());
         run(datagrams.iter().map(|&(len, port)| (vec![0; len], to(port))), longest)
     }
 

@@ -1,4 +1,5 @@
-//! A datagram a system call: what every system has.
+//! A datagram a system call: what every system has. Not every one tells to which of several addresses a datagram came:
+//! answers leave from the one that the way back has.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -22,7 +23,7 @@ impl Datagrams for Line {
     fn poll_send(&self, cx: &mut Context<'_>, batch: &SendBatch) -> Poll<io::Result<usize>> {
         let Some((datagram, to)) = batch.iter().next() else { return Poll::Ready(Ok(0)) };
         let sent = match to {
-            Some(to) => self.0.poll_send_to(cx, datagram, to),
+            Some(to) => self.0.poll_send_to(cx, datagram, to.peer),
             None => self.0.poll_send(cx, datagram),
         };
         sent.map_ok(|_| 1)
@@ -34,7 +35,7 @@ impl Datagrams for Line {
         let mut slot = ReadBuf::new(slot);
         let from = ready!(self.0.poll_recv_from(cx, &mut slot))?;
         let len = slot.filled().len();
-        into.filled(from, len, len);
+        into.filled(from.into(), len, len);
         Poll::Ready(Ok(()))
     }
 }

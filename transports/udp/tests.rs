@@ -123,7 +123,7 @@ async fn received(line: &dyn Datagrams, count: usize) -> Vec<(SocketAddr, Vec<u8
     while all.len() < count {
         let next = poll_fn(|cx| line.poll_receive(cx, &mut batch));
         timeout(Duration::from_secs(20), next).await.expect("all arrive").unwrap();
-        all.extend(batch.iter().map(|(from, datagram)| (from, datagram.to_vec())));
+        all.extend(batch.iter().map(|(from, datagram)| (from.peer, datagram.to_vec())));
     }
     all
 }
@@ -195,7 +195,7 @@ async fn one_batch_goes_to_many_addresses_and_each_gets_its_own_in_order() {
         for (number, datagram) in datagrams(&[9; 60]).iter().enumerate() {
             // Runs of one, two and three.
             let to = addresses[[0, 1, 1, 2, 2, 2][number % 6]];
-            batch.push(datagram, Some(to));
+            batch.push(datagram, Some(to.into()));
             receivers.get_mut(&to).unwrap().1.push(datagram.clone());
         }
         send_all(&*way(bound().await.0), &mut batch).await;

@@ -135,7 +135,7 @@ impl Receiver {
             }
             let now = now();
             for (from, datagram) in room.iter() {
-                self.hear(datagram, from, cx, now);
+                self.hear(datagram, from.peer, cx, now);
                 read += 1;
             }
         }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant as Time;
 
 use tokio::task::unconstrained;
-use zocket_transport::{CloseReason, Datagrams, Endpoint, ReceiveBatch};
+use zocket_transport::{CloseReason, Datagrams, Endpoint, ReceiveBatch, Route};
 
 use super::peer::Peer;
 use super::turns::{Deadlines, Summons, Turns};
@@ -34,13 +34,13 @@ pub(in crate::driver) struct Hall {
     wire: Box<dyn Datagrams>,
     port: Arc<dyn Port>,
     endpoint: Endpoint,
-    doorkeeper: Doorkeeper<SocketAddr>,
+    doorkeeper: Doorkeeper<Route>,
     /// Nobody is let in any more.
     is_shut: bool,
-    peers: HashMap<SocketAddr, Guest>,
+    peers: HashMap<Route, Guest>,
     turns: Arc<Turns>,
     /// Whose turn it was while the kernel was full.
-    held: HashMap<SocketAddr, Arc<Summons>>,
+    held: HashMap<Route, Arc<Summons>>,
     deadlines: Deadlines,
     alarm: Alarm,
     rest: Rest,
@@ -276,8 +276,8 @@ impl Hall {
         Poll::Ready(())
     }
 
-    fn hear(&mut self, packet: &[u8], from: SocketAddr, packets: &mut Packets, now: Time) {
-        if from.port() == 0 {
+    fn hear(&mut self, packet: &[u8], from: Route, packets: &mut Packets, now: Time) {
+        if from.peer.port() == 0 {
             // Nobody is there: a system refuses to send to it, and with it what else is sent together.
             return;
         }
@@ -314,9 +314,9 @@ impl Hall {
     }
 
     /// Makes a peer of somebody who called and is where it says.
-    fn admit(&mut self, call: &Call<'_>, from: SocketAddr, packets: &mut Packets, now: Time) {
+    fn admit(&mut self, call: &Call<'_>, from: Route, packets: &mut Packets, now: Time) {
         let endpoint = self.endpoint.clone();
-        let name = SocketAddr::new(from.ip().to_canonical(), from.port()).to_string();
+        let name = SocketAddr::new(from.peer.ip().to_canonical(), from.peer.port()).to_string();
         let peer = Endpoint::new(endpoint.scheme(), name).unwrap_or_else(|_| endpoint.clone());
         self.port.report(Event::Accepted { endpoint: endpoint.clone(), peer: peer.clone() });
         let ends = Ends { endpoint, peer };
@@ -337,7 +337,7 @@ impl Hall {
         }
     }
 
-    fn welcome(&self, call: &Call<'_>, from: SocketAddr, ends: Ends, now: Time) -> Result<Peer, Disconnect> {
+    fn welcome(&self, call: &Call<'_>, from: Route, ends: Ends, now: Time) -> Result<Peer, Disconnect> {
         if self.peers.len() >= self.port.options().max_udp_peers {
             return Err(Disconnect::Crowded);
         }
@@ -350,7 +350,7 @@ impl Hall {
     // ── The end ─────────────────────────────────────────────────────────────────────────────────
 
     /// The pipe of an accepted peer goes with its link.
-    fn end(&mut self, from: SocketAddr, why: &Disconnect, packets: &mut Packets, now: Time) {
+    fn end(&mut self, from: Route, why: &Disconnect, packets: &mut Packets, now: Time) {
         let Some(guest) = self.peers.remove(&from) else { return };
         self.deadlines.change(from, guest.due, None);
         self.doorkeeper.ended(from, guest.peer.link.id(), now);

@@ -1,9 +1,10 @@
 //! A link over datagrams and the pipe it serves.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant as Time;
+
+use zocket_transport::Route;
 
 use crate::driver::datagrams::{Gate, report_dropped, report_missed};
 use crate::driver::packets::{Gone, Packets};
@@ -23,7 +24,7 @@ pub(super) struct Peer {
     pipe: PipeId,
     ends: Ends,
     /// None if the socket is connected.
-    to: Option<SocketAddr>,
+    to: Option<Route>,
     gate: Gate,
     batch: Batch,
     /// So much of the batch is in packets that the kernel has not got.
@@ -51,7 +52,7 @@ impl Peer {
         port: Arc<dyn Port>,
         pipe: PipeId,
         ends: Ends,
-        to: Option<SocketAddr>,
+        to: Option<Route>,
     ) -> Result<Self, Disconnect> {
         let greeting = port.identify(pipe, &info, &ends)?;
         greeting.iter().for_each(|command| link.send_command(command));

@@ -5,11 +5,12 @@
 //! address, does no harm.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::Instant as Time;
+
+use zocket_transport::Route;
 
 use crate::sync::lock;
 
@@ -27,7 +28,7 @@ struct State {
 /// A peer's place among them: it has one at most. Waking it asks for a turn.
 pub(super) struct Summons {
     turns: Weak<Turns>,
-    pub(super) from: SocketAddr,
+    pub(super) from: Route,
     is_waiting: AtomicBool,
 }
 
@@ -61,7 +62,7 @@ impl Turns {
 }
 
 impl Summons {
-    pub(super) fn new(turns: &Arc<Turns>, from: SocketAddr) -> Arc<Self> {
+    pub(super) fn new(turns: &Arc<Turns>, from: Route) -> Arc<Self> {
         Arc::new(Self { turns: Arc::downgrade(turns), from, is_waiting: AtomicBool::new(false) })
     }
 
@@ -90,10 +91,10 @@ impl Wake for Summons {
 
 /// When which peers have a turn, whoever wakes them or not: one time for each.
 #[derive(Default)]
-pub(super) struct Deadlines(BTreeSet<(Time, SocketAddr)>);
+pub(super) struct Deadlines(BTreeSet<(Time, Route)>);
 
 impl Deadlines {
-    pub(super) fn change(&mut self, from: SocketAddr, before: Option<Time>, after: Option<Time>) {
+    pub(super) fn change(&mut self, from: Route, before: Option<Time>, after: Option<Time>) {
         if before != after {
             if let Some(time) = before {
                 self.0.remove(&(time, from));
@@ -107,7 +108,7 @@ impl Deadlines {
     }
 
     /// Takes a peer whose time has come.
-    pub(super) fn next(&mut self, now: Time) -> Option<SocketAddr> {
+    pub(super) fn next(&mut self, now: Time) -> Option<Route> {
         let &(time, from) = self.0.first()?;
         if time > now {
             return None;

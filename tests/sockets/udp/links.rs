@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use zocket::{
-    Dealer, Disconnect, Endpoint, Event, Heartbeat, Message, Pair, ProtocolError, Pub, Pull, Push, Reconnect,
-    Rep, Req, RequestError, Router, SendError, Sub,
+    Dealer, Disconnect, Endpoint, Event, Heartbeat, LinkOptions, Message, Pair, ProtocolError, Pub, Pull,
+    Push, Reconnect, Rep, Req, RequestError, Router, SendError, Sub,
 };
 
 use crate::stage::{Order, Scheme, Staged, disconnected, event, meet, ready, soon, until};
@@ -293,4 +293,41 @@ async fn a_peer_that_died_without_a_word_is_missed_by_who_goes_on_sending() {
     }
     let reason = disconnected(&mut events).await;
     assert!(matches!(reason, Disconnect::Io(_)), "{reason}");
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_wildcard_answers_from_the_address_that_was_called() {
+    for ipv6 in [true, false] {
+        let mut link = LinkOptions::default();
+        link.ipv6 = ipv6;
+        let router = Router::set_up().link(link).build();
+        let mut events = router.monitor();
+        let endpoint = soon(router.bind("udp://*:0")).await.unwrap();
+        let (_, port) = endpoint.address().rsplit_once(':').unwrap();
+        let mut dealers = Vec::new();
+        for host in ["127.0.0.2", "127.0.0.3", "[::1]"] {
+            if host == "[::1]" && !(ipv6 && endpoint.address().starts_with('[')) {
+                continue;
+            }
+            let dealer = Dealer::set_up().routing_id(host).build();
+            let called = format!("udp://{host}:{port}");
+            dealer.connect(&*called).unwrap();
+            soon(dealer.connected(&*called)).await.unwrap();
+            ready(&mut events).await;
+            dealers.push((host, dealer));
+        }
+        // Of one length, and of several: in runs, and in calls for many.
+        let bodies: Vec<_> = (0..60).map(|n| vec![n; 9 + usize::from(n) / 30 * usize::from(n)]).collect();
+        for body in &bodies {
+            for (host, _) in &dealers {
+                soon(router.send([host.as_bytes(), body])).await.unwrap();
+            }
+        }
+        for (host, dealer) in &dealers {
+            for body in &bodies {
+                assert_eq!(soon(dealer.recv()).await.unwrap(), body[..], "{host}");
+            }
+        }
+    }
 }

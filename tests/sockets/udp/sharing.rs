@@ -162,7 +162,7 @@ impl Datagrams for Watched {
         }
         let sent = self.wire.poll_send(cx, &sendable);
         if let Poll::Ready(Ok(count)) = sent {
-            let to = batch.iter().take(count).filter_map(|(_, to)| to);
+            let to = batch.iter().take(count).filter_map(|(_, to)| Some(to?.peer));
             self.seen.lock().unwrap().acts.extend(to.map(Some));
         }
         sent
