@@ -30,8 +30,9 @@ const MANY: usize = 64;
 const RUN: usize = 65_000;
 
 /// What is tried when the kernel refuses to carry longer datagrams in runs, because they do not fit into a frame: what
-/// fits into Ethernet's, then what fits into any with IPv6 (RFC 8200, 5), then none.
-const SEGMENTS: [usize; 3] = [1452, 1232, 0];
+/// fits into Ethernet's, then what fits into any with IPv6 (RFC 8200, 5), then half of it, and so on: what one path
+/// refuses may be much to others.
+const SEGMENTS: [usize; 2] = [1452, 1232];
 
 /// A socket.
 #[derive(Debug)]
@@ -91,29 +92,29 @@ impl Line {
     /// One system call, unless the kernel carries no runs.
     fn send(&self, batch: &SendBatch) -> io::Result<usize> {
         let socket = self.socket.as_raw_fd();
-        loop {
-            let longest = self.segment.load(Ordering::Relaxed);
-            let run = run(batch.iter(), longest);
-            if run < 2 {
-                return Ok(send_many(socket, batch, longest)?);
+        let longest = self.segment.load(Ordering::Relaxed);
+        let run = run(batch.iter(), longest);
+        if run < 2 {
+            return Ok(send_many(socket, batch, longest)?);
+        }
+        match send_run(socket, batch, run) {
+            Ok(()) => Ok(run),
+            // The datagrams are longer than the frames of the path (EINVAL in older kernels), or the device cannot divide
+            // what is joined. Else the first is refused alone too.
+            Err(Errno::EMSGSIZE | Errno::EINVAL | Errno::EIO) => {
+                let sent = send_many(socket, batch, 0)?;
+                let refused = batch.iter().next().map_or(0, |(datagram, _)| datagram.len());
+                self.segment.store(shorter(refused), Ordering::Relaxed);
+                Ok(sent)
             }
-            match send_run(socket, batch, run) {
-                Ok(()) => return Ok(run),
-                // The datagrams are longer than the frames of the path (EINVAL in older kernels), or the device cannot
-                // divide what is joined.
-                Err(Errno::EMSGSIZE | Errno::EINVAL | Errno::EIO) => {
-                    let refused = batch.iter().next().map_or(0, |(datagram, _)| datagram.len());
-                    self.segment.store(shorter(refused), Ordering::Relaxed);
-                }
-                Err(error) => return Err(error.into()),
-            }
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 /// The next length to try.
 fn shorter(refused: usize) -> usize {
-    SEGMENTS.into_iter().find(|segment| *segment < refused).unwrap_or(0)
+    SEGMENTS.into_iter().find(|segment| *segment < refused).unwrap_or(refused / 2)
 }
 
 /// How many of these go in one packet: those of one length to one address, the last of which may be shorter.
@@ -227,7 +228,7 @@ fn receive(socket: RawFd, into: &mut ReceiveBatch) -> io::Result<()> {
         let received = recvmmsg(socket, &mut headers, &mut slots, MsgFlags::empty(), None)?;
         for (slot, message) in arrived.iter_mut().zip(received) {
             let (each, local) = told(&message);
-            let from = Route { peer: address(message.address), local };
+            let from = Route::new(address(message.address), local);
             *slot = Some((from, message.bytes, each));
         }
     }
@@ -289,9 +290,20 @@ mod tests {
         assert_eq!(run_of(&[(30_000, 1); 9], usize::MAX), 2);
     }
 
+    #[tokio::test]
+    async fn what_is_refused_alone_too_shortens_no_runs() {
+        let line = Line::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let nowhere = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into());
+        let mut batch = SendBatch::new();
+        (0..2).for_each(|_| batch.push(&[0; 17], nowhere));
+        let sent = std::future::poll_fn(|cx| line.poll_send(cx, &batch)).await;
+        assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(line.segment.load(Ordering::Relaxed), usize::MAX);
+    }
+
     #[test]
     fn a_length_that_is_refused_once_is_not_tried_again() {
-        for (refused, next) in [(9000, 1452), (1453, 1452), (1452, 1232), (1232, 0), (64, 0)] {
+        for (refused, next) in [(9000, 1452), (1453, 1452), (1452, 1232), (1232, 616), (64, 32), (1, 0)] {
             assert_eq!(shorter(refused), next);
         }
     }
