@@ -259,7 +259,7 @@ impl Link {
 
     /// Returns the messages that have not come since that was last told.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<Missed, ProtocolError> {
-        self.outgoing.handle_timeout(now);
+        self.outgoing.handle_timeout(now)?;
         self.owes_ping |= self.heartbeat.handle_timeout(now)?;
         Ok(self.arrived.handle_timeout(now))
     }

@@ -28,6 +28,10 @@ const AT_FIRST: usize = 4 * PIECE;
 const RESEND_FIRST: Duration = Duration::from_millis(100);
 const RESEND_LONGEST: Duration = Duration::from_secs(1);
 
+/// After so many waits in a row, about a minute, a peer that tells nothing is given up, though it may answer all else: what
+/// waits for it would grow with each subscription that comes or goes.
+const MOST_WAITS: u32 = 64;
+
 /// After so many answers that say nothing new the next piece is lost, and not just overtaken.
 const STALLED: u8 = 3;
 
@@ -47,7 +51,8 @@ pub(super) struct Outgoing {
     /// When they are sent again.
     due: Option<Instant>,
     pause: Duration,
-    /// Answers since one said something new.
+    /// Waits, and answers, since one said something new.
+    waits: u32,
     stalls: u8,
 }
 
@@ -60,6 +65,7 @@ impl Default for Outgoing {
             window: AT_FIRST,
             due: None,
             pause: RESEND_FIRST,
+            waits: 0,
             stalls: 0,
         }
     }
@@ -92,7 +98,7 @@ impl Outgoing {
         self.first = next;
         self.flown = self.flown.saturating_sub(heard);
         self.window = self.window.saturating_mul(2).min(MOST);
-        (self.pause, self.stalls) = (RESEND_FIRST, 0);
+        (self.pause, self.waits, self.stalls) = (RESEND_FIRST, 0, 0);
         self.due = if self.flown > 0 { now.checked_add(self.pause) } else { None };
     }
 
@@ -100,11 +106,18 @@ impl Outgoing {
         self.due
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         if self.due.is_some_and(|due| due <= now) {
+            self.waits = self.waits.saturating_add(1);
+            if self.waits >= MOST_WAITS {
+                return Err(ProtocolError::HeartbeatTimeout {
+                    after: RESEND_LONGEST.saturating_mul(MOST_WAITS),
+                });
+            }
             self.pause = self.pause.saturating_mul(2).min(RESEND_LONGEST);
             (self.due, self.flown, self.window) = (None, 0, PIECE);
         }
+        Ok(())
     }
 
     /// Whether a piece may go out.

@@ -337,6 +337,25 @@ fn silence_ends_a_link_and_the_last_number_rides_on_pings() {
 }
 
 #[test]
+fn a_peer_that_lives_and_acknowledges_nothing_is_given_up() {
+    let (mut sub, mut publisher, _, start) = meet(1, 0);
+    let mut now = start;
+    let ended = loop {
+        sub.send_command(&Command::Subscribe(Frame::copy_from_slice(b"comes and goes")));
+        let mut sent = BytesMut::new();
+        while sub.poll_packet(&mut sent, now) {}
+        sub.handle(&put(&mut publisher, &[0, 0]), now).unwrap();
+        now += Duration::from_secs(1);
+        if let Err(error) = sub.handle_timeout(now) {
+            break error;
+        }
+        assert!(now < start + Duration::from_secs(100), "still waiting");
+    };
+    assert!(matches!(ended, ProtocolError::HeartbeatTimeout { .. }), "{ended}");
+    assert!(now > start + Duration::from_secs(50));
+}
+
+#[test]
 fn a_silent_peer_is_given_up_whatever_the_heartbeat() {
     for (interval, timeout) in [(None, 0), (Some(0), 0), (Some(u64::MAX), u64::MAX), (Some(1), 0)] {
         let now = Instant::now();
