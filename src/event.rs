@@ -155,6 +155,8 @@ pub enum Dropped {
     ReceiverFull,
     /// They are datagrams that no peer should send: cut short, too long, or larger than this socket takes.
     Malformed,
+    /// They came to a multicast group from a PUB that has no place beside the 256 that are followed.
+    Crowded,
     /// They were sent as datagrams and did not arrive here, or so late that nobody waited for them any more. Each is told
     /// once, about a second after it was missed: as this or as [`Late`](Self::Late).
     Lost,

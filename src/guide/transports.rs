@@ -101,7 +101,8 @@
 //! The publication is a random number, new with every socket that is opened; numbers ascend from 1; the frames are those of
 //! ZMTP, all of one message. A datagram without frames tells the number of the last message: at the start, at every
 //! [`heartbeat`](crate::SocketBuilder::heartbeat), and at the end. A listener remembers 256 publications, and forgets only
-//! those that were silent for a minute; it counts as [`Dropped::Malformed`](crate::Dropped::Malformed) what is no such
+//! those that were silent for two minutes; it counts messages of another as
+//! [`Dropped::Crowded`](crate::Dropped::Crowded), and as [`Dropped::Malformed`](crate::Dropped::Malformed) what is no such
 //! datagram.
 //!
 //! **RADIO and DISH** speak libzmq's own datagrams, which have no handshake and no numbers: a RADIO connects, a DISH

@@ -34,7 +34,8 @@ pub(in crate::driver) async fn receive(wire: Box<dyn Datagrams>, port: Arc<dyn P
     let gate = Gate::new(Arc::clone(&port), pipe.lane(0));
     let _attached = Attached { port: Arc::clone(&port), pipe };
     let alarm = Alarm::default();
-    let mut receiver = Receiver { wire, gate, port, pipe, config, hearing, alarm, garbled: 0, _attached };
+    let mut receiver =
+        Receiver { wire, gate, port, pipe, config, hearing, alarm, garbled: 0, crowded: 0, _attached };
     let ends = Ends { endpoint: endpoint.clone(), peer: endpoint.clone() };
     if open(&*receiver.port, pipe, speaker, ends).is_err() {
         return;
@@ -67,6 +68,8 @@ struct Receiver {
     alarm: Alarm,
     /// Datagrams that were none of a speaker's, and have not been reported.
     garbled: u64,
+    /// And messages of speakers for whom there was no place.
+    crowded: u64,
     /// Last, after everything is told.
     _attached: Attached,
 }
@@ -107,6 +110,8 @@ impl Receiver {
             let received = lend(&mut None, |_, room| self.poll_datagrams(cx, room, retries));
             let garbled = std::mem::take(&mut self.garbled);
             report_dropped(&*self.port, self.pipe, garbled, Dropped::Malformed);
+            let crowded = std::mem::take(&mut self.crowded);
+            report_dropped(&*self.port, self.pipe, crowded, Dropped::Crowded);
             let Hearing::Audience(audience) = &mut self.hearing else {
                 return received.map(Disconnect::from);
             };
@@ -161,6 +166,10 @@ impl Receiver {
                     return;
                 }
                 Heard::Nothing => return,
+                Heard::Crowded => {
+                    self.crowded += 1;
+                    return;
+                }
                 Heard::Malformed => {}
             },
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::ledger::{Arrival, Ledger, Missed};
-use super::{check_message, put_frames, watched};
+use super::{SILENT, check_message, put_frames, watched};
 use crate::zmtp::Config;
 
 /// The protocol and its version.
@@ -21,9 +21,6 @@ const MAGIC: &[u8] = b"zmp1";
 
 /// The most publications that a listener remembers: far more than publish to a group, and some 60 KiB.
 const REMEMBERED: usize = 256;
-
-/// A publication may be forgotten for a new one when it has been silent for so long: four heartbeats, unless set.
-const SILENT: Duration = Duration::from_secs(60);
 
 /// The sending side.
 #[derive(Debug)]
@@ -89,6 +86,8 @@ pub(crate) enum Heard<'a> {
     /// The frames of a message.
     Message(&'a [u8]),
     Nothing,
+    /// A message of a publication for which there is no place.
+    Crowded,
     /// No PUB sends this.
     Malformed,
 }
@@ -135,7 +134,9 @@ impl<A: Eq + Hash + Copy> Audience<A> {
         }
         // Who comes later has missed nothing.
         let before = if is_message { number.saturating_sub(1) } else { number };
-        let Some(followed) = self.follow((from, id), before, now) else { return Heard::Nothing };
+        let Some(followed) = self.follow((from, id), before, now) else {
+            return if is_message { Heard::Crowded } else { Heard::Nothing };
+        };
         followed.at = now;
         let heard = if is_message {
             match followed.ledger.arrived(number, now) {
@@ -156,7 +157,8 @@ impl<A: Eq + Hash + Copy> Audience<A> {
     /// The publication, one that is new after the message of this number. `None`: there is no place for another.
     fn follow(&mut self, key: (A, u64), before: u64, now: Instant) -> Option<&mut Followed> {
         if self.publications.len() >= REMEMBERED && !self.publications.contains_key(&key) {
-            // Not for whoever comes: what a forgotten publication sent before would then be delivered again.
+            // Not for whoever comes: what a forgotten publication sent before would then be delivered again. Who lives tells
+            // its number once a minute at least, unless it has rarer heartbeats.
             let (&oldest, followed) = self.publications.iter().min_by_key(|(_, followed)| followed.at)?;
             if now.saturating_duration_since(followed.at) < SILENT {
                 return None;
@@ -254,7 +256,7 @@ mod tests {
                 true
             }
             Heard::Nothing => false,
-            Heard::Malformed => panic!("{datagram:?}"),
+            odd => panic!("{odd:?}: {datagram:?}"),
         };
         assert!(hear(&ones[2]) && hear(&twos[0]) && hear(&ones[4]));
         assert!(!hear(&ones[2]) && !hear(&ones[3]) && !hear(&ones[3]), "copies, and a late one");
@@ -287,7 +289,9 @@ mod tests {
         for id in 1..10_000 {
             let now = start + Duration::from_millis(id * 10);
             let mut flood = Publication::new(id, &config, now);
-            audience.handle(&message(&mut flood), HERE, &config, now);
+            let datagram = message(&mut flood);
+            let heard = audience.handle(&datagram, HERE, &config, now);
+            assert_eq!(heard == Heard::Crowded, id >= REMEMBERED as u64, "{id}: {heard:?}");
             if id % 1_000 == 0 {
                 audience.handle(&last(&real), HERE, &config, now);
             }
@@ -298,6 +302,22 @@ mod tests {
         let mut new = Publication::new(20_000, &config, late);
         let datagram = message(&mut new);
         assert_eq!(audience.handle(&datagram, HERE, &config, late), Heard::Message(&[0, 1, b'x']));
+    }
+
+    #[test]
+    fn who_has_no_heartbeats_set_is_not_forgotten_between_those_it_has() {
+        let (mut config, start) = ((*config()).clone(), Instant::now());
+        config.heartbeat.interval = None;
+        let mut audience = Audience::default();
+        let mut real = Publication::new(0, &config, start);
+        let first = message(&mut real);
+        assert!(real.handle_timeout(start));
+        assert_eq!(audience.handle(&first, HERE, &config, start), Heard::Message(&[0, 1, b'x']));
+        let next = real.poll_timeout().unwrap();
+        for id in 1..1_000 {
+            audience.handle(&message(&mut Publication::new(id, &config, next)), HERE, &config, next);
+        }
+        assert_eq!(audience.handle(&first, HERE, &config, next), Heard::Nothing, "a copy");
     }
 
     #[test]

@@ -120,6 +120,24 @@ async fn what_no_publisher_sends_is_counted_and_does_no_harm() {
 }
 
 #[tokio::test]
+async fn what_the_257th_publisher_says_is_counted() {
+    let sub = Sub::staged();
+    sub.subscribe("").unwrap();
+    let mut events = sub.monitor();
+    let at = soon(sub.bind(group())).await.unwrap();
+    let speaker = Speaker::new(&at).await;
+    let message = |publication: u64| {
+        [&b"zmp1"[..], &publication.to_be_bytes(), &1_u64.to_be_bytes(), b"\x00\x01x"].concat()
+    };
+    for publication in 0..256 {
+        speaker.send(&message(publication)).await;
+        assert_eq!(soon(sub.recv()).await.unwrap(), "x");
+    }
+    speaker.send(&message(256)).await;
+    assert_eq!(dropped(&mut events).await, (1, Dropped::Crowded));
+}
+
+#[tokio::test]
 async fn a_publishers_datagrams_are_as_they_are_documented() {
     let (high, low) = ([239, 255, 77, 1], Ipv4Addr::LOCALHOST);
     let listener = match UdpSocket::bind((Ipv4Addr::from(high), 0)).await {
