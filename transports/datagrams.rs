@@ -16,7 +16,8 @@ pub trait Datagrams: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// What the system says of the first datagram, of which none was taken. `ConnectionRefused` is about an earlier
+    /// What the system says of the first datagram, of which none was taken. `AddrNotAvailable`: the socket's own address is
+    /// this machine's no more, so that nothing can be sent any more. `ConnectionRefused` is about an earlier
     /// one, and the first may be sent again. Such an error of an earlier datagram may go untold if others were taken.
     fn poll_send(&self, cx: &mut Context<'_>, batch: &SendBatch) -> Poll<io::Result<usize>>;
 

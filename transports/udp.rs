@@ -287,6 +287,22 @@ fn finished(socket: Socket) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
+/// Why nothing can be sent. Systems do not tell an address that was taken from this machine from a plug that is out.
+fn why(error: io::Error, socket: &UdpSocket) -> io::Error {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
+    if matches!(error.kind(), HostUnreachable | NetworkUnreachable)
+        && let Ok(mut local) = socket.local_addr()
+    {
+        local.set_port(0);
+        if let Err(gone) = std::net::UdpSocket::bind(local)
+            && gone.kind() == AddrNotAvailable
+        {
+            return because(gone, format_args!("{} is not an address of this machine", local.ip()));
+        }
+    }
+    error
+}
+
 /// Unlike for tcp, an address in use must not be reusable: the second to bind it would get all that arrives.
 fn listen(at: SocketAddr, options: &LinkOptions) -> io::Result<UdpSocket> {
     let socket = new_socket(at, options)?;

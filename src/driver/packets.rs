@@ -134,10 +134,9 @@ pub(super) fn is_no_way(error: &io::Error) -> bool {
     matches!(error.kind(), HostUnreachable | NetworkDown | NetworkUnreachable)
 }
 
-/// The address that a socket sends from is not this machine's any more: only a new one finds a way. Linux calls that
-/// invalid.
+/// The address that a socket sends from is not this machine's any more: only a new one finds a way.
 fn is_astray(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput)
+    error.kind() == ErrorKind::AddrNotAvailable
 }
 
 /// Datagrams that could not be sent stay here until the next `poll`.

@@ -158,6 +158,14 @@ impl Host {
         self.try_run(if is_in { "ip link set eth0 up" } else { "ip link set eth0 down" }).unwrap();
     }
 
+    /// Gets another address, in place of the one it had.
+    pub(crate) fn moves(&mut self) {
+        let (before, after) = (self.address.clone(), self.address.replace("10.0.0.", "10.0.0.10"));
+        self.try_run(&format!("ip addr del {before}/24 dev eth0")).unwrap();
+        self.try_run(&format!("ip addr add {after}/24 dev eth0")).unwrap();
+        self.address = after;
+    }
+
     /// Loses so many percent of what arrives. Not every kernel can do that.
     pub(crate) fn loses(&self, percent: u32) -> Result<(), String> {
         self.try_run(&format!("tc qdisc add dev eth0 root netem loss {percent}%")).or_else(|netem| {

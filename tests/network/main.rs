@@ -125,6 +125,47 @@ fn a_plug_that_is_out_for_a_moment_costs_no_message() {
 }
 
 #[test]
+fn over_udp_too_what_is_sent_while_ones_own_plug_is_out_waits() {
+    alone("over_udp_too_what_is_sent_while_ones_own_plug_is_out_waits", |network| {
+        let (left, right) = (network.host(), network.host());
+        let (pull, push, mut events) = meet("udp", &left, &right, Heartbeat::default());
+        right.plug(false);
+        let push = right.does(async move {
+            // No more than a system holds until it knows who has the address.
+            send_all(&push, 0..20).await;
+            push
+        });
+        assert!(pull.try_recv().is_err(), "the plug is out");
+        right.plug(true);
+        left.does(async move { expect_all(&pull, 0..20).await });
+        while let Some(Some(event)) = futures::FutureExt::now_or_never(events.next()) {
+            assert!(!matches!(event, Event::Disconnected { .. } | Event::Dropped { .. }), "{event:?}");
+        }
+        drop(push);
+    });
+}
+
+#[test]
+fn a_host_that_gets_another_address_calls_anew_from_there_and_nothing_is_lost() {
+    alone("a_host_that_gets_another_address_calls_anew_from_there_and_nothing_is_lost", |network| {
+        let (left, mut right) = (network.host(), network.host());
+        let (pull, push, mut events) = meet("udp", &left, &right, Heartbeat::default());
+        right.moves();
+        let (reason, push) = right.does(async move {
+            send_all(&push, 0..20).await;
+            loop {
+                if let Event::Disconnected { reason, .. } = events.next().await.unwrap() {
+                    return (reason, push);
+                }
+            }
+        });
+        assert!(matches!(reason, Disconnect::Io(_)), "{reason}");
+        left.does(async move { expect_all(&pull, 0..20).await });
+        drop(push);
+    });
+}
+
+#[test]
 fn a_plug_that_is_out_for_long_is_reported_and_the_connection_comes_back() {
     alone("a_plug_that_is_out_for_long_is_reported_and_the_connection_comes_back", |network| {
         let (left, right) = (network.host(), network.host());

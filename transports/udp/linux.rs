@@ -21,6 +21,7 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::why;
 use crate::{Datagrams, ReceiveBatch, Route, SendBatch};
 
 /// The most datagrams of a run, and of a call: `UDP_MAX_SEGMENTS` before Linux 6.9.
@@ -69,7 +70,7 @@ impl Datagrams for Line {
             ready!(self.socket.poll_send_ready(cx))?;
             match self.socket.try_io(Interest::WRITABLE, || self.send(batch)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
+                sent => return Poll::Ready(sent.map_err(|error| why(error, &self.socket))),
             }
         }
     }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+use super::why;
 use crate::{Datagrams, ReceiveBatch, SendBatch};
 
 /// A socket.
@@ -26,7 +27,7 @@ impl Datagrams for Line {
             Some(to) => self.0.poll_send_to(cx, datagram, to.peer),
             None => self.0.poll_send(cx, datagram),
         };
-        sent.map_ok(|_| 1)
+        sent.map_ok(|_| 1).map_err(|error| why(error, &self.0))
     }
 
     fn poll_receive(&self, cx: &mut Context<'_>, into: &mut ReceiveBatch) -> Poll<io::Result<()>> {

@@ -352,7 +352,7 @@ async fn a_link_whose_own_address_has_gone_ends_at_once_and_what_waits_goes_out_
     let heartbeat = Heartbeat::every(20 * MS).timeout(100 * MS);
     let (router, dealers, seen, _) = stage_with(1, heartbeat).await;
     let (mut here, mut there) = (router.monitor(), dealers[0].monitor());
-    seen.lock().unwrap().cut_off = Some(io::ErrorKind::InvalidInput);
+    seen.lock().unwrap().cut_off = Some(io::ErrorKind::AddrNotAvailable);
     for n in 0..100 {
         dealers[0].try_send(n.to_string()).unwrap();
     }
@@ -382,7 +382,7 @@ async fn a_peer_that_answers_is_there_though_the_system_said_once_that_it_is_not
 async fn a_transport_is_told_how_many_links_met_nobody_and_keeps_to_the_way_that_did() {
     let (_router, dealers, seen, _) = stage(1).await;
     let mut events = dealers[0].monitor();
-    let cut_off = |is: bool| seen.lock().unwrap().cut_off = is.then_some(io::ErrorKind::InvalidInput);
+    let cut_off = |is: bool| seen.lock().unwrap().cut_off = is.then_some(io::ErrorKind::AddrNotAvailable);
     let calls = || seen.lock().unwrap().calls.clone();
     cut_off(true);
     dealers[0].try_send("ends it").unwrap();
