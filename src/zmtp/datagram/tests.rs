@@ -356,6 +356,32 @@ fn a_peer_that_lives_and_acknowledges_nothing_is_given_up() {
 }
 
 #[test]
+fn an_idle_link_without_heartbeats_set_lives_though_every_second_packet_is_lost() {
+    let start = Instant::now();
+    let mut links = [SocketKind::Push, SocketKind::Pull].map(|kind| {
+        let mut config = (*config(kind)).clone();
+        (config.heartbeat.interval, config.heartbeat.timeout) = (None, Duration::ZERO);
+        Link::new(&Arc::new(config), 1, &PeerInfo::for_test(kind, b""), start)
+    });
+    let (mut now, mut packets) = (start, 0);
+    while now < start + 24 * LONGEST {
+        for here in [0, 1, 0] {
+            links[here].handle_timeout(now).unwrap();
+            let mut packet = BytesMut::new();
+            while links[here].poll_packet(&mut packet, now) {
+                packets += 1;
+                if packets % 2 == 0 {
+                    assert_eq!(links[1 - here].handle(&packet, now), Ok(Heard::Nothing));
+                }
+                packet.clear();
+            }
+        }
+        now = links.iter().filter_map(Link::poll_timeout).min().unwrap();
+    }
+    assert!(packets > 1_000, "{packets}");
+}
+
+#[test]
 fn a_silent_peer_is_given_up_whatever_the_heartbeat() {
     for (interval, timeout) in [(None, 0), (Some(0), 0), (Some(u64::MAX), u64::MAX), (Some(1), 0)] {
         let now = Instant::now();
