@@ -160,6 +160,11 @@
 //! * **A radix trie** of subscriptions with a byte of depth a step: at 100 000 prefixes each node missed the cache.
 //!   Hashed steps of 23 bytes match in half the instructions there, and cost twice as much at ten prefixes.
 //! * **Copying large payloads.** From 8 KiB on, linking them is faster.
+//! * **One future for an accepted peer**, from its first byte to its end. Its task kept 1536 bytes for each of 2 000 peers,
+//!   of which 384 are needed once it is known; what it needs until then is boxed, and goes.
+//! * **Three streams for the latest values of a peer**, so that their windows bound what waits. Values of 20 bytes, 10 ms
+//!   apart at a round trip of 100 ms: 16 of 50 arrived, and without conflate all. There are 128, which are always read; the
+//!   newest waits outside of them.
 //!
 //! # Thought of, and refused
 //!
