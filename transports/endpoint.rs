@@ -14,8 +14,12 @@ use std::sync::Arc;
 
 const SEPARATOR: &str = "://";
 
-/// How much of a text that is too long goes into the error.
+/// How much of a text that is too long goes into the error, in characters.
 const SHOWN: usize = 64;
+
+fn beginning(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
 
 /// Where a socket binds or connects: `scheme://address`.
 ///
@@ -77,12 +81,11 @@ impl Endpoint {
     /// Checks a text whose first `://` is expected at `scheme_length`.
     fn checked(text: &str, scheme_length: usize) -> Result<Self, EndpointError> {
         if text.len() > Self::MAX_LENGTH {
-            let endpoint = text.chars().take(SHOWN).collect();
-            return Err(EndpointError::TooLong { endpoint, length: text.len() });
+            return Err(EndpointError::TooLong { endpoint: beginning(text), length: text.len() });
         }
         let (scheme, rest) = text.split_at(scheme_length);
         if !is_scheme(scheme) {
-            return Err(EndpointError::InvalidScheme { endpoint: text.into(), scheme: scheme.into() });
+            return Err(EndpointError::InvalidScheme { endpoint: text.into(), scheme: beginning(scheme) });
         }
         let address = &rest[SEPARATOR.len()..];
         if address.is_empty() {
@@ -111,7 +114,8 @@ impl FromStr for Endpoint {
         match text.find(SEPARATOR) {
             // An empty scheme is a missing one.
             None | Some(0) => {
-                let endpoint = text.chars().take(Self::MAX_LENGTH).collect();
+                let is_short = text.len() <= Self::MAX_LENGTH;
+                let endpoint = if is_short { text.into() } else { beginning(text) };
                 Err(EndpointError::MissingScheme { endpoint })
             }
             Some(scheme_length) => Self::checked(text, scheme_length),
@@ -182,7 +186,7 @@ pub enum EndpointError {
     InvalidScheme {
         /// The text.
         endpoint: String,
-        /// The part that is wrong.
+        /// The part that is wrong, or its beginning.
         scheme: String,
     },
     /// Nothing follows `://`.

@@ -114,3 +114,17 @@ fn an_unknown_scheme_names_those_known() {
     );
     assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::InvalidInput);
 }
+
+/// Control characters are shown as six characters each.
+#[test]
+fn an_error_shows_a_text_once_and_of_a_long_one_the_beginning() {
+    for text in [
+        format!("{}://a", "\x1d".repeat(1000)),
+        "\x1d".repeat(1024),
+        "\u{10ffff}".repeat(5000),
+        format!("a://{}", "\x1d".repeat(5000)),
+    ] {
+        let shown = text.parse::<Endpoint>().unwrap_err().to_string();
+        assert!(shown.len() < 7 * Endpoint::MAX_LENGTH, "{} bytes for {}", shown.len(), text.len());
+    }
+}
