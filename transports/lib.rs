@@ -165,7 +165,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// As [`connect`](Self::connect), after so many links of this connection on which no peer was met.
     ///
     /// Who cannot tell while connecting whether anybody is there, as with datagrams, turns to the next of a name's
-    /// addresses each time. All others need not know.
+    /// addresses each time. All others need not know. Who wraps another transport passes it on.
     ///
     /// # Errors
     ///

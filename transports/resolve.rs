@@ -79,9 +79,12 @@ where
     .await
 }
 
-/// Puts first the address whose turn it is after so many.
+/// Puts first the address whose turn it is after so many. In an order of our own, for a name server may turn them too.
 #[cfg(any(feature = "tcp", feature = "udp"))]
 fn turn(targets: &mut [SocketAddr], failed: usize) {
+    if failed > 0 {
+        targets.sort_unstable();
+    }
     let first = failed.checked_rem(targets.len()).unwrap_or_default();
     targets.rotate_left(first);
 }

@@ -287,20 +287,29 @@ fn finished(socket: Socket) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Why nothing can be sent. Systems do not tell an address that was taken from this machine from a plug that is out.
+/// Why a socket cannot send, as far as that is more than the system says.
 fn why(error: io::Error, socket: &UdpSocket) -> io::Error {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
-    if matches!(error.kind(), HostUnreachable | NetworkUnreachable)
-        && let Ok(mut local) = socket.local_addr()
-    {
-        local.set_port(0);
-        if let Err(gone) = std::net::UdpSocket::bind(local)
-            && gone.kind() == AddrNotAvailable
-        {
-            return because(gone, format_args!("{} is not an address of this machine", local.ip()));
-        }
+    match (socket.peer_addr(), socket.local_addr()) {
+        (Ok(_), Ok(local)) => why_from(error, local),
+        // It is not bound to an address that answers leave from.
+        _ => error,
     }
-    error
+}
+
+/// Why nothing can be sent from an address. Systems do not tell one that was taken from this machine from a plug that is
+/// out; older kernels call either invalid.
+fn why_from(error: io::Error, mut local: SocketAddr) -> io::Error {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable};
+    if !matches!(error.kind(), HostUnreachable | InvalidInput | NetworkUnreachable) {
+        return error;
+    }
+    local.set_port(0);
+    match std::net::UdpSocket::bind(local) {
+        Err(gone) if gone.kind() == AddrNotAvailable => {
+            because(gone, format_args!("{} is not an address of this machine", local.ip()))
+        }
+        _ => error,
+    }
 }
 
 /// Unlike for tcp, an address in use must not be reusable: the second to bind it would get all that arrives.

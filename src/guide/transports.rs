@@ -69,12 +69,13 @@
 //! last messages, after the next heartbeat, which tells their number. Subscriptions are repeated until they are
 //! acknowledged. While there is no way out of this machine, as with a plug that is out, what a dialled link has to send
 //! waits, until its heartbeat ends it; what a bound address has to send is dropped and reported, for no peer may hold up
-//! the others. A dialled link ends at once when its own address has gone, or the system says twice, with no packet in
-//! between, that nobody is there. What was not sent waits for the next link. After `unbind` the address is free when the
+//! the others. A dialled link ends at once when its own IPv4 address has gone (of IPv6 ones the system
+//! does not tell), or the system says twice, with no packet in between, that nobody is there. What was not sent waits for the next link. After `unbind` the address is free when the
 //! last peer has left. An address has [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) at most, since no descriptors
 //! bound them. At `*`, on Linux, answers leave from the address that was called; elsewhere from the one that the way back
-//! has, and who called another does not take them: bind one address there. Of a name one address is called at a time, for
-//! as long as a handshake may take, and then the next; a RADIO keeps to the first.
+//! has, and who called another does not take them: bind one address there. Of a name one address is called at a time, and
+//! the next when that ends without an answer, at the latest after
+//! [`handshake_timeout`](crate::SocketBuilder::handshake_timeout); a RADIO keeps to the first.
 //!
 //! Many datagrams share a system call, sent and received; on Linux those of one length to one address go through the
 //! kernel as one packet (`UDP_SEGMENT`, `UDP_GRO`), which makes small messages cheap when there are many. What is on the

@@ -151,6 +151,10 @@ impl Outbox {
     }
 
     pub(crate) fn command(&mut self, command: Command) -> Option<Waker> {
+        if let Command::Sent(_) = command {
+            // The newest number says it all.
+            self.commands.retain(|older| !matches!(older, Command::Sent(_)));
+        }
         self.commands.push(command);
         self.wake()
     }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bad_network::{Relay, Weather};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::transport::{Link, Packets, Transport, Wire};
 use zocket::{Context, Dish, Dropped, Event, HighWater, LinkOptions, Monitor, Pub, Radio, Sub, XPub};
 
 use crate::stage::{
-    Order, Place, SCHEMES, Scheme, Staged, disconnected, event, meet, number_of, numbered, ready, soon, until,
+    Order, Place, SCHEMES, STILL, Scheme, Staged, disconnected, event, meet, number_of, numbered, ready,
+    soon, until,
 };
 
 const QUIC: (Scheme, Order) = (Scheme::Quic, Order::BindFirst);
@@ -380,4 +382,36 @@ async fn a_count_that_no_sender_reaches_is_none() {
     assert_eq!(told.await, (1, Dropped::Malformed));
     drop(link);
     disconnected(&mut events).await;
+}
+
+#[tokio::test]
+async fn a_lost_tail_is_told_though_its_number_waits_behind_what_finds_no_room() {
+    for is_full in [false, true] {
+        let (context, client) = contexts();
+        let dish = Dish::builder().context(&context).receive_high_water(HighWater::messages(1)).build();
+        dish.join("g").unwrap();
+        let mut events = dish.monitor();
+        let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
+        let mut link = call(&client, &at, &opening("RADIO", WANTED)).await;
+        ready(&mut events).await;
+        let packets = link.packets.as_deref_mut().expect("it was asked for");
+        send(packets, b"\x01\0\0\0\0\0\0\0\x01\x01\x01g\x00\x01a").await;
+        assert_eq!(soon(dish.recv()).await.unwrap().1, "a");
+        let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
+        let large = if is_full { 4 } else { 0 };
+        for _ in 0..large {
+            soon(wire.write_all(b"\x01\x01g\x00\x01b")).await.unwrap();
+        }
+        soon(wire.write_all(b"\x04\x0f\x06X-SENT\0\0\0\0\0\0\0\x03")).await.unwrap();
+        soon(wire.shutdown()).await.unwrap();
+        drop(link);
+        if is_full {
+            // By then the connection is over, of which the full receiver tells nothing.
+            timeout(STILL, dropped_until_the_end(&mut events)).await.unwrap_err();
+        }
+        for _ in 0..large {
+            assert_eq!(soon(dish.recv()).await.unwrap().1, "b");
+        }
+        assert_eq!(soon(dropped_until_the_end(&mut events)).await, 2, "full: {is_full}");
+    }
 }

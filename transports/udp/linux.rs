@@ -30,9 +30,9 @@ const MANY: usize = 64;
 /// The most bytes of a run: a little less than fit into a packet.
 const RUN: usize = 65_000;
 
-/// What is tried when the kernel refuses to carry longer datagrams in runs, because they do not fit into a frame: what
-/// fits into Ethernet's, then what fits into any with IPv6 (RFC 8200, 5), then half of it, and so on: what one path
-/// refuses may be much to others.
+/// What is tried from then on when the kernel refuses to carry longer datagrams in runs, because they do not fit into a
+/// frame: what fits into Ethernet's, then what fits into any with IPv6 (RFC 8200, 5), then half of it, and so on: for
+/// all paths, but a narrow one takes no more from the others than it must.
 const SEGMENTS: [usize; 2] = [1452, 1232];
 
 /// A socket.
@@ -254,7 +254,7 @@ fn told(message: &RecvMsg<'_, '_, SockaddrStorage>) -> (usize, Option<IpAddr>) {
         }
     }
     // From a group nothing is sent.
-    (each, local.filter(|ip: &IpAddr| !ip.is_multicast()))
+    (each, local.filter(|ip: &IpAddr| !ip.to_canonical().is_multicast()))
 }
 
 fn address(from: Option<SockaddrStorage>) -> SocketAddr {

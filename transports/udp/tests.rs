@@ -253,3 +253,14 @@ async fn what_is_refused_in_the_middle_of_a_batch_is_neither_lost_nor_doubled() 
         }
     }
 }
+
+#[test]
+fn an_address_that_has_gone_is_told_from_a_plug_that_is_out_whatever_the_kernel_says() {
+    use io::ErrorKind::{AddrNotAvailable, InvalidInput, NetworkUnreachable};
+    // Linux calls it the second of late, and the first in what most machines run.
+    for said in [InvalidInput, NetworkUnreachable] {
+        // Of a network for documentation (RFC 5737), which no machine has.
+        assert_eq!(why_from(said.into(), "192.0.2.1:9".parse().unwrap()).kind(), AddrNotAvailable);
+        assert_eq!(why_from(said.into(), "127.0.0.1:9".parse().unwrap()).kind(), said);
+    }
+}

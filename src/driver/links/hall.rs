@@ -29,7 +29,7 @@ use crate::zmtp::datagram::put_unknown;
 /// How many packets are written, and how many peers have their turn, until what arrived is read.
 const WRITE_BUDGET: usize = 128;
 
-/// A bound address and its peers, of whom no two have the same address.
+/// A bound address and its peers, of whom no two have the same route: an address may call two of ours.
 pub(in crate::driver) struct Hall {
     wire: Box<dyn Datagrams>,
     port: Arc<dyn Port>,

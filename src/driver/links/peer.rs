@@ -153,8 +153,10 @@ impl Peer {
         report_dropped(&*self.port, self.pipe, dropped, Dropped::NotSent);
     }
 
-    /// The kernel is full. Why the link must be given up, if it must; else our waker is kept for that.
+    /// The kernel is full, or there is no way. Why the link must be given up, if it must; else our waker is kept for that.
     pub(super) fn blocked(&mut self, cx: &Context<'_>) -> Result<(), Disconnect> {
+        // What arrives has nothing to do with that.
+        self.gate.look(cx);
         self.batch.settle();
         self.port.blocked(self.pipe.lane(0), cx, &mut self.batch).map_or(Ok(()), Err)
     }

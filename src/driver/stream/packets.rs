@@ -51,6 +51,8 @@ pub(super) struct PacketLane {
     garbled: u64,
     /// All that had arrived was read when we last looked.
     is_dry: bool,
+    /// Nothing more will.
+    is_over: bool,
 }
 
 impl PacketLane {
@@ -72,6 +74,7 @@ impl PacketLane {
             port,
             garbled: 0,
             is_dry: false,
+            is_over: false,
         }
     }
 
@@ -123,14 +126,18 @@ impl PacketLane {
 
     // ── Receiving ───────────────────────────────────────────────────────────────────────────────
 
-    /// Ready when the peer has closed and everything is read.
+    /// Ready when the link has broken.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Disconnect> {
         self.is_dry = false;
         self.gate.look(cx);
         for _ in 0..READ_BUDGET {
             match self.packets.poll_receive(cx) {
                 Poll::Ready(Ok(Some(packet))) => self.arrived(&packet, cx),
-                Poll::Ready(Ok(None)) => return Poll::Ready(Disconnect::PeerClosed),
+                Poll::Ready(Ok(None)) => {
+                    // The first lane may still hear how many there were, and ends this one then.
+                    (self.is_dry, self.is_over) = (true, true);
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
                 Poll::Pending => {
                     self.is_dry = true;
@@ -194,7 +201,7 @@ impl Lane for PacketLane {
 
     /// What is missing may still come, for a while.
     fn is_dry(&self) -> bool {
-        self.is_dry && self.ledger.poll_timeout().is_none()
+        self.is_dry && (self.is_over || self.ledger.poll_timeout().is_none())
     }
 }
 

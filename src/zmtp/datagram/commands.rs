@@ -51,8 +51,9 @@ pub(super) struct Outgoing {
     /// When they are sent again.
     due: Option<Instant>,
     pause: Duration,
-    /// Waits, and answers, since one said something new.
+    /// Waits since a whole piece was heard, or all that was under way.
     waits: u32,
+    /// Answers since one said something new.
     stalls: u8,
 }
 
@@ -90,6 +91,11 @@ impl Outgoing {
             }
             return;
         }
+        // Bytes now and then are not enough.
+        let is_much = heard >= PIECE.min(self.flown.max(1)) || heard == self.bytes.len();
+        if is_much {
+            self.waits = 0;
+        }
         self.bytes.advance(heard);
         if self.bytes.is_empty() {
             // Subscriptions are made once, most of them at the start.
@@ -98,7 +104,7 @@ impl Outgoing {
         self.first = next;
         self.flown = self.flown.saturating_sub(heard);
         self.window = self.window.saturating_mul(2).min(MOST);
-        (self.pause, self.waits, self.stalls) = (RESEND_FIRST, 0, 0);
+        (self.pause, self.stalls) = (RESEND_FIRST, 0);
         self.due = if self.flown > 0 { now.checked_add(self.pause) } else { None };
     }
 

@@ -356,6 +356,27 @@ fn a_peer_that_lives_and_acknowledges_nothing_is_given_up() {
 }
 
 #[test]
+fn a_peer_that_acknowledges_a_byte_now_and_then_does_not_make_what_waits_for_it_grow_for_ever() {
+    let (mut sub, mut publisher, _, start) = meet(1, 0);
+    let mut now = start;
+    for second in 1..=3_600_u64 {
+        sub.send_command(&Command::Subscribe(Frame::copy_from_slice(b"comes and goes")));
+        let mut sent = BytesMut::new();
+        while sub.poll_packet(&mut sent, now) {}
+        sub.handle(&put(&mut publisher, &[0, 0]), now).unwrap();
+        if second % 50 == 0 {
+            let heard = (second / 50).to_be_bytes();
+            sub.handle(&[&[Kind::Ack as u8][..], &1_u64.to_be_bytes(), &heard].concat(), now).unwrap();
+        }
+        now += Duration::from_secs(1);
+        if sub.handle_timeout(now).is_err() {
+            return;
+        }
+    }
+    panic!("after an hour, and 72 of some 90,000 bytes, the link is kept");
+}
+
+#[test]
 fn an_idle_link_without_heartbeats_set_lives_though_every_second_packet_is_lost() {
     let start = Instant::now();
     let mut links = [SocketKind::Push, SocketKind::Pull].map(|kind| {

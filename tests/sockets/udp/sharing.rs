@@ -11,7 +11,7 @@ use zocket::transport::{
     BoxFuture, Datagrams, Incoming, Link, Listener, Medium, Purpose, ReceiveBatch, SendBatch, Transport, Wire,
 };
 use zocket::{
-    Context, Dealer, Disconnect, Endpoint, EndpointError, Event, Heartbeat, HighWater, LinkOptions,
+    Context, Dealer, Disconnect, Dropped, Endpoint, EndpointError, Event, Heartbeat, HighWater, LinkOptions,
     ProtocolError, Reconnect, Router, TryRecvError,
 };
 
@@ -246,12 +246,12 @@ async fn what_the_system_will_not_send_is_dropped_and_reported_and_the_link_goes
     seen.lock().unwrap().largest = Some(1_000);
     soon(router.send(["0".into(), "x".repeat(2_000)])).await.unwrap();
     soon(router.send(["0", "small"])).await.unwrap();
-    assert_eq!(dropped(&mut here).await, (1, zocket::Dropped::NotSent));
+    assert_eq!(dropped(&mut here).await, (1, Dropped::NotSent));
     assert_eq!(soon(dealers[0].recv()).await.unwrap(), "small");
     soon(dealers[0].send("x".repeat(2_000))).await.unwrap();
     soon(dealers[0].send("small")).await.unwrap();
-    assert_eq!(dropped(&mut there).await, (1, zocket::Dropped::NotSent));
-    assert_eq!(dropped(&mut there).await, (1, zocket::Dropped::Lost), "what came the other way");
+    assert_eq!(dropped(&mut there).await, (1, Dropped::NotSent));
+    assert_eq!(dropped(&mut there).await, (1, Dropped::Lost), "what came the other way");
     assert_eq!(soon(router.recv()).await.unwrap(), ["0", "small"]);
 }
 
@@ -408,4 +408,31 @@ async fn while_the_kernel_is_full_a_peer_that_has_said_nothing_may_be_ended_too(
     assert_eq!(closed.messages, 1);
     std::net::UdpSocket::bind(endpoint.address()).expect("the address is free");
     drop(dealers);
+}
+
+#[tokio::test]
+async fn while_there_is_no_way_out_what_comes_in_and_finds_room_is_received() {
+    let transport = Spy::default();
+    let seen = Arc::clone(&transport.seen);
+    let context = Context::builder().transport(transport).build().unwrap();
+    let router = Router::builder().context(&context).linger(Duration::ZERO).build();
+    let endpoint = soon(router.bind("spy://127.0.0.1:0")).await.unwrap();
+    let dealer = Dealer::builder().context(&context).routing_id("0").linger(Duration::ZERO);
+    let dealer = dealer.receive_high_water(HighWater::messages(1)).build();
+    let mut events = dealer.monitor();
+    dealer.connect(&endpoint).unwrap();
+    soon(dealer.connected(&endpoint)).await.unwrap();
+    until(|| router.peers().len() == 1).await;
+    for text in ["kept", "dropped"] {
+        soon(router.send(["0", text])).await.unwrap();
+    }
+    let full = |event| matches!(event, Event::Dropped { reason: Dropped::ReceiverFull, .. }).then_some(());
+    event(&mut events, full).await;
+    seen.lock().unwrap().cut_off = Some(io::ErrorKind::NetworkUnreachable);
+    dealer.try_send("waits").unwrap();
+    until(|| seen.lock().unwrap().tries >= 2).await;
+    assert_eq!(soon(dealer.recv()).await.unwrap(), "kept");
+    // There is room from now on.
+    soon(router.send(["0", "next"])).await.unwrap();
+    assert_eq!(soon(dealer.recv()).await.unwrap(), "next");
 }
