@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use zocket::transport::quic::{Identity, Quic, Trust};
 use zocket::transport::{Link, Packets, Transport, Wire};
-use zocket::{Context, Dish, Dropped, Event, HighWater, LinkOptions, Monitor, Pub, Radio, Sub, XPub};
+use zocket::{Context, Dish, Dropped, Event, HighWater, LinkOptions, Monitor, PipeId, Pub, Radio, Sub, XPub};
 
 use crate::stage::{
     Order, Place, SCHEMES, STILL, Scheme, Staged, disconnected, event, meet, number_of, numbered, ready,
@@ -263,6 +263,22 @@ async fn a_subscriber_that_knows_nothing_of_datagrams_gets_everything_on_the_str
     }
 }
 
+/// A DISH in the group "g", the monitor and the pipe it has of a RADIO by hand, and that one's link.
+async fn called(dish: impl FnOnce(&Context) -> Dish) -> (Dish, Monitor, PipeId, Link) {
+    let (context, client) = contexts();
+    let dish = dish(&context);
+    dish.join("g").unwrap();
+    let mut events = dish.monitor();
+    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
+    let link = call(&client, &at, &opening("RADIO", WANTED)).await;
+    let pipe = ready(&mut events).await;
+    (dish, events, pipe, link)
+}
+
+fn packets(link: &mut Link) -> &mut dyn Packets {
+    link.packets.as_deref_mut().expect("it was asked for")
+}
+
 async fn send(packets: &mut dyn Packets, packet: &'static [u8]) {
     let packet = packet.into();
     soon(std::future::poll_fn(|cx| packets.poll_send(cx, &packet))).await.unwrap();
@@ -270,14 +286,8 @@ async fn send(packets: &mut dyn Packets, packet: &'static [u8]) {
 
 #[tokio::test]
 async fn packets_that_are_no_message_are_counted_and_late_and_doubled_ones_are_not_delivered() {
-    let (context, client) = contexts();
-    let dish = Dish::builder().context(&context).build();
-    dish.join("g").unwrap();
-    let mut events = dish.monitor();
-    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
-    let mut link = call(&client, &at, &opening("RADIO", WANTED)).await;
-    let pipe = ready(&mut events).await;
-    let packets = link.packets.as_deref_mut().expect("it was asked for");
+    let (dish, mut events, pipe, mut link) = called(|context| Dish::builder().context(context).build()).await;
+    let packets = packets(&mut link);
     let wrong: [&'static [u8]; 4] = [
         b"",
         b"\x01\0\0\0\0\0\0\0\x01\x01\x01g",
@@ -318,14 +328,9 @@ async fn packets_that_are_no_message_are_counted_and_late_and_doubled_ones_are_n
 
 #[tokio::test]
 async fn a_message_larger_than_the_receiver_takes_is_counted_once() {
-    let (context, client) = contexts();
-    let dish = Dish::builder().context(&context).max_message_bytes(5).build();
-    dish.join("g").unwrap();
-    let mut events = dish.monitor();
-    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
-    let mut link = call(&client, &at, &opening("RADIO", WANTED)).await;
-    ready(&mut events).await;
-    let packets = link.packets.as_deref_mut().expect("it was asked for");
+    let (dish, mut events, _, mut link) =
+        called(|context| Dish::builder().context(context).max_message_bytes(5).build()).await;
+    let packets = packets(&mut link);
     for packet in [
         &b"\x01\0\0\0\0\0\0\0\x01\x01\x01g\x00\x01a"[..],
         b"\x01\0\0\0\0\0\0\0\x02\x01\x01g\x00\x09too large",
@@ -368,13 +373,9 @@ async fn a_subscriber_is_told_how_many_there_were_when_nothing_follows() {
 
 #[tokio::test]
 async fn a_count_that_no_sender_reaches_is_none() {
-    let (context, client) = contexts();
-    let dish = Dish::builder().context(&context).build();
-    let mut events = dish.monitor();
-    let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
-    let says =
-        [&opening("RADIO", WANTED), &b"\x04\x0f\x06X-SENT\xff\xff\xff\xff\xff\xff\xff\xff"[..]].concat();
-    let link = call(&client, &at, &says).await;
+    let (_dish, mut events, _, mut link) = called(|context| Dish::builder().context(context).build()).await;
+    let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
+    soon(wire.write_all(b"\x04\x0f\x06X-SENT\xff\xff\xff\xff\xff\xff\xff\xff")).await.unwrap();
     let told = event(&mut events, |event| match event {
         Event::Dropped { messages, reason, .. } => Some((messages, reason)),
         _ => None,
@@ -387,15 +388,10 @@ async fn a_count_that_no_sender_reaches_is_none() {
 #[tokio::test]
 async fn a_lost_tail_is_told_though_its_number_waits_behind_what_finds_no_room() {
     for is_full in [false, true] {
-        let (context, client) = contexts();
-        let dish = Dish::builder().context(&context).receive_high_water(HighWater::messages(1)).build();
-        dish.join("g").unwrap();
-        let mut events = dish.monitor();
-        let at = soon(dish.bind("quic://127.0.0.1:0")).await.unwrap();
-        let mut link = call(&client, &at, &opening("RADIO", WANTED)).await;
-        ready(&mut events).await;
-        let packets = link.packets.as_deref_mut().expect("it was asked for");
-        send(packets, b"\x01\0\0\0\0\0\0\0\x01\x01\x01g\x00\x01a").await;
+        let mark = HighWater::messages(1);
+        let (dish, mut events, _, mut link) =
+            called(|context| Dish::builder().context(context).receive_high_water(mark).build()).await;
+        send(packets(&mut link), b"\x01\0\0\0\0\0\0\0\x01\x01\x01g\x00\x01a").await;
         assert_eq!(soon(dish.recv()).await.unwrap().1, "a");
         let Wire::Stream(wire) = &mut link.wire else { panic!("quic is a stream") };
         let large = if is_full { 4 } else { 0 };

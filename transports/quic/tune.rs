@@ -10,6 +10,8 @@ use crate::{KeepAlive, LinkOptions, Liveness};
 /// How many bytes of a lane may wait to be read at one end, and as many to be acknowledged at the other: 1 MiB, which
 /// fills 800 Mbit/s at a round trip of 10 ms, or 80 at 100. A peer that is not read makes us hold no more. The
 /// connection's window is that of all its streams together, so that those which stall never use it up.
+///
+/// *Tried:* with 512 KiB, and with 4 MiB, messages of 32 KiB were no faster, by the median of six pairs a tenth slower.
 const WINDOW: usize = 1 << 20;
 
 /// The least that either can be: a packet.
