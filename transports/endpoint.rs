@@ -204,7 +204,7 @@ pub enum EndpointError {
         length: usize,
     },
     /// No transport serves the scheme.
-    #[error("endpoint {endpoint:?}: scheme {scheme:?} is not served; known are {}", known.join(", "))]
+    #[error("endpoint {endpoint:?}: scheme {scheme:?} is not served; known are {}; a context can be given more, as quic", known.join(", "))]
     UnknownScheme {
         /// The text.
         endpoint: String,

@@ -110,7 +110,7 @@ fn an_unknown_scheme_names_those_known() {
     let error = EndpointError::unknown_scheme(&endpoint, ["tcp", "ipc"]);
     assert_eq!(
         error.to_string(),
-        r#"endpoint "ttcp://a:1": scheme "ttcp" is not served; known are tcp, ipc"#
+        r#"endpoint "ttcp://a:1": scheme "ttcp" is not served; known are tcp, ipc; a context can be given more, as quic"#
     );
     assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::InvalidInput);
 }
