@@ -40,21 +40,26 @@ async fn through(weather: Weather) -> (Radio, Dish, Relay) {
     (radio, dish, relay)
 }
 
-/// Adds up what is told to be dropped until the connection ends.
-async fn dropped_until_the_end(monitor: &mut Monitor) -> u64 {
-    let mut dropped = 0;
+/// What is told to be dropped until the connection ends, and why.
+async fn drops_until_the_end(monitor: &mut Monitor) -> Vec<(PipeId, u64, Dropped)> {
+    let mut drops = Vec::new();
     loop {
         match monitor.next().await.unwrap() {
-            Event::Dropped { messages, reason, .. } => {
-                let expected = [Dropped::Lost, Dropped::Late, Dropped::ReceiverFull];
-                assert!(expected.contains(&reason), "{reason:?}");
-                dropped += messages;
-            }
-            Event::Disconnected { .. } => return dropped,
+            Event::Dropped { pipe, messages, reason } => drops.push((pipe, messages, reason)),
+            Event::Disconnected { .. } => return drops,
             Event::Lagged { .. } => panic!("some events were missed"),
             _ => {}
         }
     }
+}
+
+/// Adds up how many are told to be missed until the connection ends.
+async fn dropped_until_the_end(monitor: &mut Monitor) -> u64 {
+    let drops = drops_until_the_end(monitor).await;
+    for (_, _, reason) in &drops {
+        assert!([Dropped::Lost, Dropped::Late, Dropped::ReceiverFull].contains(reason), "{reason:?}");
+    }
+    drops.iter().map(|(_, messages, _)| messages).sum()
 }
 
 #[tokio::test]
@@ -309,26 +314,19 @@ async fn packets_that_are_no_message_are_counted_and_late_and_doubled_ones_are_n
         assert_eq!(soon(dish.recv()).await.unwrap().1, body);
     }
     drop(link);
-    let mut told = [0; 3];
-    loop {
-        match soon(events.next()).await.unwrap() {
-            Event::Dropped { pipe: from, messages, reason } => {
-                let place =
-                    [Dropped::Malformed, Dropped::Late, Dropped::Lost].iter().position(|it| *it == reason);
-                told[place.unwrap()] += messages;
-                assert_eq!(from, pipe);
-            }
-            Event::Disconnected { .. } => break,
-            _ => {}
-        }
-    }
+    let drops = soon(drops_until_the_end(&mut events)).await;
+    assert!(drops.iter().all(|(from, ..)| *from == pipe));
+    let told = [Dropped::Malformed, Dropped::Late, Dropped::Lost].map(|why| {
+        drops.iter().filter(|(.., reason)| *reason == why).map(|(_, messages, _)| messages).sum::<u64>()
+    });
+    assert_eq!(told.iter().sum::<u64>(), drops.iter().map(|(_, messages, _)| messages).sum::<u64>());
     // What a broken packet had in place of its message is counted as such and not as lost.
     assert_eq!(told, [4, 1, 0]);
 }
 
 #[tokio::test]
 async fn a_message_larger_than_the_receiver_takes_is_counted_once() {
-    let (dish, mut events, _, mut link) =
+    let (dish, mut events, pipe, mut link) =
         called(|context| Dish::builder().context(context).max_message_bytes(5).build()).await;
     let packets = packets(&mut link);
     for packet in [
@@ -342,15 +340,7 @@ async fn a_message_larger_than_the_receiver_takes_is_counted_once() {
         assert_eq!(soon(dish.recv()).await.unwrap().1, body);
     }
     drop(link);
-    let mut told = Vec::new();
-    loop {
-        match soon(events.next()).await.unwrap() {
-            Event::Dropped { messages, reason, .. } => told.push((messages, reason)),
-            Event::Disconnected { .. } => break,
-            _ => {}
-        }
-    }
-    assert_eq!(told, [(1, Dropped::Malformed)]);
+    assert_eq!(soon(drops_until_the_end(&mut events)).await, [(pipe, 1, Dropped::Malformed)]);
 }
 
 #[tokio::test]
