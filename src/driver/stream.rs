@@ -28,13 +28,9 @@ use super::sweep::Sweeper;
 use super::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::pipe::{Batch, Bell, CHEAP, COPIED, LaneId, PipeId, SLICES, Taken};
+use crate::pipe::{Batch, Bell, CHEAP, COPIED, LaneId, PipeId, SLICES, TURN, Taken};
 use crate::sync::Ticket;
 use crate::zmtp::{self, Command, Engine, PeerInfo, SocketKind};
-
-/// How much one `poll` reads before it lets others run: bytes in flight then stay in cache. Against yielding
-/// by message count alone this doubled the throughput of 32 KiB messages.
-const READ_BUDGET: usize = 512 * 1024;
 
 /// A connection: a wire, the engine that speaks over it, and the pipe it serves; or a further lane of one.
 #[derive(Debug)]
@@ -342,12 +338,20 @@ impl Connection {
         }
     }
 
-    /// Reads until the kernel is empty or the lane full (false), or the budget spent (true).
+    /// Reads until the kernel is empty or the lane full (false), or a turn is over (true).
     fn drive_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
-        let mut budget = READ_BUDGET;
+        let mut budget = TURN;
+        let more = self.read(&mut budget, cx)?;
+        if budget < TURN {
+            self.track_peer();
+        }
+        Ok(more)
+    }
+
+    fn read(&mut self, budget: &mut usize, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         self.is_dry = false;
         while self.digest(cx)? {
-            if budget == 0 {
+            if *budget == 0 {
                 return Ok(true);
             }
             let limit = scratch::prepare(&mut self.input, self.engine.wants()).min(self.appetite());
@@ -359,15 +363,12 @@ impl Connection {
                 Poll::Pending => {
                     self.is_dry = true;
                     scratch::give_back(&mut self.input);
-                    if budget < READ_BUDGET {
-                        self.track_peer();
-                    }
                     return Ok(false);
                 }
                 Poll::Ready(Ok(0)) => return Err(Disconnect::PeerClosed),
                 Poll::Ready(read) => {
                     let read = read?;
-                    budget = budget.saturating_sub(read);
+                    *budget = budget.saturating_sub(read);
                     self.lookout.read(read);
                 }
             }
@@ -377,7 +378,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// Tells of a peer that has moved. Nobody else does, so it is asked when something new was read: once in a burst, and
+    /// Tells of a peer that has moved. Nobody else does, so it is asked when something new was read: once a turn, and
     /// never of a wire whose peers stay where they are.
     fn track_peer(&mut self) {
         let (Some(tracker), Some(pipe)) = (&mut self.tracker, self.pipe) else { return };

@@ -17,11 +17,8 @@ use super::lanes::{Lane, Source};
 use super::now;
 use crate::driver::{Port, scratch};
 use crate::error::{Disconnect, ProtocolError};
-use crate::pipe::{Batch, LaneId, SLICES, Taken};
+use crate::pipe::{Batch, LaneId, SLICES, TURN, Taken};
 use crate::zmtp::{Config, Engine, Event, packet};
-
-/// How much one `poll` reads before it lets others run.
-const READ_BUDGET: usize = 512 * 1024;
 
 /// How many streams that we have ended may be on their way to the peer. It may allow more than we want to remember.
 const ON_THEIR_WAY: usize = 128;
@@ -205,7 +202,7 @@ impl LatestLane {
 
     /// Ready without an error: the peer has closed, and everything it sent has been read.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Disconnect>> {
-        let mut budget = READ_BUDGET;
+        let mut budget = TURN;
         self.is_dry = false;
         loop {
             self.hand_over(cx);
