@@ -134,6 +134,9 @@
 //!   128 KiB lost a fourth at 1 and 4 KiB over tcp.
 //! * **One bound for copied and linked payloads.** What is linked lies in memory of its own, which comes round again
 //!   only after all that was sent since; so it counts four times. 32 KiB went 1.35 times as fast over tcp and ipc.
+//! * **Deferring a sender or receiver whose turn is over until the event loop has been asked** (`yield_now`), rather than
+//!   to the end of the run queue: nothing for senders; half of 32 KiB a message for receivers.
+//! * **Pooled buffers for copies of 8 to 64 KiB**, as larger ones have: no clear difference.
 //! * **Reading twice what `recv` takes in a turn.** The lane then fills to its mark whenever the kernel has more, and
 //!   what is read has left the cache by the time it is looked at. Now both are 256 KiB.
 //! * **One budget whatever the number of peers.** A ROUTER under 64 busy DEALERs wrote five replies at once. It now
