@@ -338,7 +338,7 @@ impl Connection {
         }
     }
 
-    /// Reads until the kernel is empty or the lane full (false), or a turn is over (true).
+    /// Reads for a turn. Whether there may be more: the kernel is not empty, nor the lane full.
     fn drive_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         let mut budget = TURN;
         let more = self.read(&mut budget, cx)?;
@@ -348,6 +348,7 @@ impl Connection {
         Ok(more)
     }
 
+    /// As [`drive_read`](Self::drive_read), up to a budget of bytes.
     fn read(&mut self, budget: &mut usize, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         self.is_dry = false;
         while self.digest(cx)? {

@@ -88,7 +88,7 @@ impl Budget {
     /// What is sent in memory of its own counts for four times its bytes, since such memory is seldom that which was
     /// just read: with 64 KiB of it under way, 32 KiB a message went 1.35 times as fast over tcp and ipc. Chunks are
     /// lent again at once; 64 KiB a turn lost a fourth of what 1 and 4 KiB a message do over tcp.
-    const UNCOPIED: usize = 4;
+    const COLD: usize = 4;
 
     const fn new() -> Self {
         Self { spent: 0, least: Self::LEAST }
@@ -101,7 +101,7 @@ impl Budget {
 
     #[inline]
     const fn spend_on_sending(&mut self, bytes: usize) {
-        self.spend(if bytes < UNCOPIED { bytes } else { bytes.saturating_mul(Self::UNCOPIED) });
+        self.spend(if bytes < UNCOPIED { bytes } else { bytes.saturating_mul(Self::COLD) });
     }
 
     /// Whether it is time to yield.
