@@ -137,11 +137,14 @@ fn over_udp_too_what_is_sent_while_ones_own_plug_is_out_waits() {
         });
         assert!(pull.try_recv().is_err(), "the plug is out");
         right.plug(true);
-        left.does(async move { expect_all(&pull, 0..20).await });
+        let pull = left.does(async move {
+            expect_all(&pull, 0..20).await;
+            pull
+        });
         while let Some(Some(event)) = futures::FutureExt::now_or_never(events.next()) {
             assert!(!matches!(event, Event::Disconnected { .. } | Event::Dropped { .. }), "{event:?}");
         }
-        drop(push);
+        drop((pull, push));
     });
 }
 
