@@ -304,7 +304,7 @@ pub enum Disconnect {
     /// A request that carried no id was given up: its late reply must not answer the next one.
     #[error("a request was given up")]
     RequestAbandoned,
-    /// Too many peers were in their handshake at once, and this one was the oldest; or over udp, an address had as many
+    /// Too many peers were in their handshake at once, and this one was the oldest and slow; or over udp, an address had as many
     /// peers as it may have.
     #[error("too many peers")]
     Crowded,

@@ -1,19 +1,23 @@
 //! A listener: accepts peers and gives each a task of its own.
 //!
 //! Upgrades and handshakes happen in the peer's task, each under the handshake time-out, so a slow peer never
-//! delays the next. How many may be unfinished at once is bounded; silent peers cannot use the allowance up,
-//! for the oldest of them makes way.
+//! delays the next. How many may be unfinished at once is bounded: further ones wait in the listener's backlog. Silent
+//! peers do not hold it up for good, for the oldest of them makes way, but not before it had a fair time: when the next
+//! one in line was let in at once, half of 2 000 clients that came together were turned away, and came again. The price:
+//! while all are silent, a listener takes four times its allowance in a second and no more.
 //!
 //! Invariant: however a task ends, dropped in mid-flight too, its pipe goes with it.
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
-use tokio::time;
+use tokio::time::{self, Instant};
 use zocket_transport::{BoxFuture, CloseReason, Closer, Endpoint, Incoming, Link, Listener, Medium};
 
 use super::dial::report_end;
@@ -28,6 +32,10 @@ use crate::zmtp::SocketKind;
 /// some back, and asking at once again would spin.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// How long a peer may take for its handshake while another one waits for its place: many round trips, and twice what
+/// a thousand handshakes at once cost us.
+const FAIR: Duration = Duration::from_millis(250);
 
 /// How long to wait before a listener is tried again.
 pub(super) struct Retries(Duration);
@@ -73,15 +81,16 @@ pub(crate) async fn accept(
         pending::<()>().await;
         return drop(open);
     }
-    let mut unfinished = Unfinished { peers: VecDeque::new(), limit: port.options().max_handshakes.max(1) };
+    let mut unfinished = Unfinished::new(port.options().max_handshakes);
     let mut retries = Retries::default();
     loop {
         match listener.accept().await {
             Ok(incoming) => {
                 retries.reset();
+                let place = unfinished.place().await;
                 let finished = Arc::new(AtomicBool::new(false));
                 let serving = Serving::new(Arc::clone(&port), endpoint.clone(), &incoming, tasks.clone());
-                let beginning = Box::pin(serving.begin(incoming, Arc::clone(&finished)));
+                let beginning = Box::pin(serving.begin(incoming, Arc::clone(&finished), place));
                 unfinished.add(finished, tokio::spawn(serve(beginning)).abort_handle());
             }
             Err(error) => {
@@ -101,30 +110,70 @@ async fn serve(beginning: BoxFuture<'static, Option<Serving>>) {
     }
 }
 
-/// Peers in their handshake, oldest first.
+/// Peers in their handshake.
 struct Unfinished {
-    peers: VecDeque<(Arc<AtomicBool>, AbortHandle)>,
+    /// A permit for each that may be there.
+    places: Arc<Semaphore>,
     limit: usize,
+    /// Oldest first. Those behind it may have finished.
+    peers: VecDeque<Beginner>,
+}
+
+struct Beginner {
+    since: Instant,
+    finished: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Beginner {
+    fn is_done(&self) -> bool {
+        self.finished.load(Ordering::Relaxed) || self.task.is_finished()
+    }
 }
 
 impl Unfinished {
-    fn add(&mut self, finished: Arc<AtomicBool>, task: AbortHandle) {
-        let is_done = |(finished, task): &(Arc<AtomicBool>, AbortHandle)| {
-            finished.load(Ordering::Relaxed) || task.is_finished()
-        };
-        while self.peers.front().is_some_and(is_done) {
+    fn new(limit: usize) -> Self {
+        let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(limit)), limit, peers: VecDeque::new() }
+    }
+
+    /// A place for the next peer: a free one, or that of the oldest when it has had its fair time.
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        let mut place = pin!(Arc::clone(&self.places).acquire_owned());
+        while let Some(due) = self.oldest_due() {
+            if let Ok(place) = time::timeout_at(due, place.as_mut()).await {
+                return place.ok();
+            }
+            // It may have finished just now, and the next oldest not have had its time.
+            if self.oldest_due().is_some_and(|due| due <= Instant::now()) {
+                self.evict_oldest();
+                break;
+            }
+        }
+        place.await.ok()
+    }
+
+    /// When the oldest that has not finished has had its fair time.
+    fn oldest_due(&mut self) -> Option<Instant> {
+        while self.peers.front().is_some_and(Beginner::is_done) {
             self.peers.pop_front();
         }
-        self.peers.push_back((finished, task));
-        if self.peers.len() > self.limit {
-            self.peers.retain(|peer| !is_done(peer));
-        }
-        if self.peers.len() > self.limit
-            && let Some((finished, oldest)) = self.peers.pop_front()
+        self.peers.front().map(|oldest| oldest.since + FAIR)
+    }
+
+    fn evict_oldest(&mut self) {
+        if let Some(oldest) = self.peers.pop_front()
             // Unless it finishes just now: whoever sets this first has decided.
-            && !finished.swap(true, Ordering::Relaxed)
+            && !oldest.finished.swap(true, Ordering::Relaxed)
         {
-            oldest.abort();
+            oldest.task.abort();
+        }
+    }
+
+    fn add(&mut self, finished: Arc<AtomicBool>, task: AbortHandle) {
+        self.peers.push_back(Beginner { since: Instant::now(), finished, task });
+        if self.peers.len() > 2 * self.limit {
+            self.peers.retain(|peer| !peer.is_done());
         }
     }
 }
@@ -150,8 +199,14 @@ impl Serving {
         Self { port, connection: None, closer: None, ends, reason: Disconnect::Crowded, _guard: guard }
     }
 
-    /// Serves the peer to the end of its handshake. `None`: that was its own end, or it has made way.
-    async fn begin(mut self, incoming: Incoming, finished: Arc<AtomicBool>) -> Option<Self> {
+    /// Serves the peer to the end of its handshake, and keeps its place so long. `None`: that was its own end, or it has
+    /// made way.
+    async fn begin(
+        mut self,
+        incoming: Incoming,
+        finished: Arc<AtomicBool>,
+        _place: Option<OwnedSemaphorePermit>,
+    ) -> Option<Self> {
         if let Err(reason) = self.open(incoming).await {
             self.reason = reason;
             return None;

@@ -123,7 +123,7 @@
 //! # Many peers
 //!
 //! [`max_handshakes`](crate::SocketBuilder::max_handshakes) and
-//! [`handshake_timeout`](crate::SocketBuilder::handshake_timeout) bound what strangers may hold;
+//! [`handshake_timeout`](crate::SocketBuilder::handshake_timeout) bound what strangers may hold, and who comes beyond waits;
 //! [`max_message_bytes`](crate::SocketBuilder::max_message_bytes) and
 //! [`max_frames`](crate::SocketBuilder::max_frames) bound one message, and over udp
 //! [`max_udp_peers`](crate::SocketBuilder::max_udp_peers) how many peers share an address. After a restart of a server with thousands

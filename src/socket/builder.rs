@@ -120,8 +120,9 @@ impl<P: Pattern> SocketBuilder<P> {
         self
     }
 
-    /// How many accepted peers, per listener, may be in their handshake at once; the oldest makes way for the
-    /// next. Default 1024: what a server sees when its clients all come back at once.
+    /// How many accepted peers, per listener, may be in their handshake at once. Further ones wait; the oldest makes way
+    /// for the next when it has taken a quarter of a second, so that a crowd of silent ones can slow others down to four
+    /// times this number a second. Default 1024: what a server sees when its clients all come back at once.
     pub const fn max_handshakes(mut self, peers: usize) -> Self {
         self.options.max_handshakes = peers;
         self

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use zocket::{Dealer, HighWater, Message, PipeId, Pull, Push};
+use zocket::{Dealer, Disconnect, Event, HighWater, Message, PipeId, Pull, Push};
 
 use crate::stage::{Order, SCHEMES, Staged, join, meet, number_of, numbered, soon, until};
 
@@ -209,5 +209,27 @@ async fn peers_that_come_and_go_take_nothing_from_others() {
             let sender = got[0].0;
             assert!(got.iter().copied().eq((0..50).map(|number| (sender, number))), "{scheme:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn peers_that_come_all_at_once_are_all_served_and_hardly_one_has_to_come_again() {
+    let pull = Pull::builder().max_handshakes(4).build();
+    let mut events = pull.monitor();
+    for endpoint in ["tcp://127.0.0.1:0", "ipc://*"] {
+        let at = soon(pull.bind(endpoint)).await.unwrap();
+        let pushes: Vec<_> = (0..100).map(|_| Push::new()).collect();
+        pushes.iter().for_each(|push| push.connect(&at).unwrap());
+        let (mut ready, mut turned_away) = (0, 0);
+        while ready < pushes.len() {
+            match soon(events.next()).await.unwrap() {
+                Event::Ready { .. } => ready += 1,
+                // By a machine that stands still for a quarter of a second.
+                Event::HandshakeFailed { reason: Disconnect::Crowded, .. } => turned_away += 1,
+                Event::Listening { .. } | Event::Accepted { .. } | Event::Disconnected { .. } => {}
+                other => panic!("{other:?} of {at}"),
+            }
+        }
+        assert!(turned_away < 10, "{turned_away} turned away by {at}");
     }
 }

@@ -380,26 +380,23 @@ async fn half_a_message_is_never_glued_to_the_next_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_makes_way_while_it_gets_ready_leaves_no_pipe_behind() {
-    const PEERS: usize = 4000;
-    let push = Push::builder().max_handshakes(1).build();
+    /// Half of them have a place, and the others are to have it after their fair time of a quarter of a second.
+    const PEERS: usize = 256;
+    let push = Push::builder().max_handshakes(PEERS / 2).build();
     let at = push.bind("tcp://127.0.0.1:0").await.unwrap();
-    let says = std::sync::Arc::new(handshaken("PULL", ""));
-    let two = [(); 2].map(|()| {
-        let (at, says) = (at.clone(), std::sync::Arc::clone(&says));
-        // Peers speak while the workers make way for the next one.
-        tokio::task::spawn_blocking(move || {
-            use std::io::{Read, Write};
-            for _ in 0..PEERS / 2 {
-                let mut peer = std::net::TcpStream::connect(at.address()).unwrap();
-                peer.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-                // It may have been cut off already.
-                drop(peer.write_all(&says).and_then(|()| peer.read(&mut [0; 64])));
-            }
-        })
+    let says = handshaken("PULL", "");
+    let peers = tokio::task::spawn_blocking(move || {
+        use std::io::{Read, Write};
+        for _ in 0..8 {
+            let connect = |_| std::net::TcpStream::connect(at.address()).unwrap();
+            let mut peers: Vec<_> = (0..PEERS).map(connect).collect();
+            // They listen until the first one makes way, as the others are about to, and then speak.
+            peers[0].set_read_timeout(Some(DEADLINE)).unwrap();
+            while peers[0].read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+            peers.iter_mut().for_each(|peer| drop(peer.write_all(&says)));
+        }
     });
-    for peers in two {
-        within("the peers", peers).await.unwrap();
-    }
+    within("the peers", peers).await.unwrap();
     // All have left; a pipe whose task was dropped in mid-handshake would stay for good.
     crate::stage::until(|| push.peers().is_empty()).await;
 }

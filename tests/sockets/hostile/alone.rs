@@ -155,7 +155,8 @@ fn ten_thousand_silent_peers_make_way_for_a_good_one() {
         within("closing", pull.close()).await;
         let (crowded, good) = within("events", counting).await.unwrap();
         println!("{peers} silent peers, {crowded} made way");
-        assert!(good && crowded >= peers.saturating_sub(ALLOWED + 1), "{crowded} of {peers} made way");
+        // Others still have their fair time, or wait in the backlog for a place.
+        assert!(good && crowded >= peers.saturating_sub(ALLOWED + 1024 + 1), "{crowded} of {peers} made way");
     });
 }
 
