@@ -17,11 +17,11 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::time::{Instant, Sleep};
 use zocket_transport::{Closer, Oneways, Packets, PeerProof, Stream, Streams, Tracker};
 
 pub(crate) use self::lanes::Lanes;
 pub(crate) use self::prompt::Driven;
+use super::alarm::{Alarm, now};
 use super::lookout::Lookout;
 use super::scratch::{self, READ};
 use super::sweep::Sweeper;
@@ -78,7 +78,7 @@ pub(crate) struct Connection {
     /// If so: our task's waker, and the one left in the outbox in its place.
     prompt: Option<(Waker, Waker)>,
     this: Weak<Mutex<Self>>,
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     lookout: Lookout,
     sweeper: Sweeper,
     closing: Option<Ticket>,
@@ -135,7 +135,7 @@ impl Connection {
             is_prompt: false,
             prompt: None,
             this,
-            timer: None,
+            alarm: Alarm::default(),
             lookout,
             sweeper,
             closing: None,
@@ -199,25 +199,9 @@ impl Connection {
         }
     }
 
-    /// Arms the task's only timer, lazily: while deadlines only move away, an armed timer is left alone.
     fn drive_timer(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
-        while let Some(deadline) = self.engine.poll_timeout().map(Instant::from_std) {
-            let now = Instant::now();
-            if deadline <= now {
-                self.engine.handle_timeout(now.into_std())?;
-                continue;
-            }
-            let timer = match &mut self.timer {
-                Some(timer) if timer.deadline() > now && timer.deadline() <= deadline => break,
-                Some(timer) => {
-                    timer.as_mut().reset(deadline);
-                    timer
-                }
-                none => none.insert(Box::pin(tokio::time::sleep_until(deadline))),
-            };
-            if timer.as_mut().poll(cx).is_pending() {
-                break;
-            }
+        while self.alarm.poll(self.engine.poll_timeout(), cx).is_ready() {
+            self.engine.handle_timeout(now())?;
         }
         Ok(())
     }
@@ -485,9 +469,4 @@ impl Connection {
         self.start_lanes(pipe, lanes, dialled);
         Ok(())
     }
-}
-
-/// The engine's time, which is the runtime's: it can be paused.
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
 }

@@ -13,9 +13,8 @@ use bytes::{Bytes, BytesMut};
 use zocket_transport::Packets;
 
 use super::lanes::{Lane, Source};
-use super::now;
 use crate::driver::Port;
-use crate::driver::alarm::Alarm;
+use crate::driver::alarm::{Alarm, now};
 use crate::driver::datagrams::{Gate, READ_BUDGET, report_dropped, report_missed};
 use crate::error::Disconnect;
 use crate::event::Dropped;

@@ -14,10 +14,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::time::Instant;
 use zocket_transport::{Link, Wire};
 
 use super::{Connection, Phase};
+use crate::driver::alarm::now;
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
 use crate::pipe::PipeId;
@@ -47,7 +47,7 @@ impl Driven {
                 config.extras.latest = port.options().latest(config.kind);
             }
         }
-        let engine = Engine::new(config, Instant::now().into_std());
+        let engine = Engine::new(config, now());
         let connection = |this: &Weak<_>| {
             let mut connection = Connection::new(wire, port, ends, pipe, this.clone(), engine);
             (connection.closer, connection.proof) = (link.closer, link.proof);
