@@ -101,27 +101,27 @@ pub enum SendError {
     #[error("a group has at most 255 bytes, none of them zero")]
     BadGroup(Box<Message>),
     /// It does not fit into a datagram, and this socket has an endpoint that sends such.
-    #[error("the message is too large for a datagram: the limit is {limit} bytes, all frames together")]
-    TooLarge {
-        /// The message.
-        message: Box<Message>,
-        /// The most bytes that its frames may have, all together and with their headers: 2 bytes, or 9 for a frame of more
-        /// than 255. For a RADIO without: its group and its message.
-        limit: u32,
-    },
+    #[error(transparent)]
+    TooLarge(Box<TooLarge>),
+}
+
+/// A message that does not fit into a datagram.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the message is too large for a datagram: the limit is {limit} bytes, all frames together")]
+#[non_exhaustive]
+pub struct TooLarge {
+    /// The message.
+    pub message: Message,
+    /// The most bytes that its frames may have, all together and with their headers: 2 bytes, or 9 for a frame of more
+    /// than 255. For a RADIO without: its group and its message.
+    pub limit: u32,
 }
 
 impl SendError {
     /// The message that was not sent.
     #[must_use]
     pub fn into_message(self) -> Message {
-        match self {
-            Self::Closed(message)
-            | Self::Unroutable(message)
-            | Self::SeveralFrames(message)
-            | Self::BadGroup(message)
-            | Self::TooLarge { message, .. } => *message,
-        }
+        TrySendError::from(self).into_message()
     }
 }
 
@@ -145,14 +145,8 @@ pub enum TrySendError {
     #[error("a group has at most 255 bytes, none of them zero")]
     BadGroup(Box<Message>),
     /// It does not fit into a datagram, and this socket has an endpoint that sends such.
-    #[error("the message is too large for a datagram: the limit is {limit} bytes, all frames together")]
-    TooLarge {
-        /// The message.
-        message: Box<Message>,
-        /// The most bytes that its frames may have, all together and with their headers: 2 bytes, or 9 for a frame of more
-        /// than 255. For a RADIO without: its group and its message.
-        limit: u32,
-    },
+    #[error(transparent)]
+    TooLarge(Box<TooLarge>),
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed(Box<Message>),
@@ -161,15 +155,30 @@ pub enum TrySendError {
 impl TrySendError {
     /// The message that was not sent.
     #[must_use]
-    pub fn into_message(self) -> Message {
+    pub fn into_message(mut self) -> Message {
+        std::mem::take(self.message_mut())
+    }
+
+    pub(crate) fn message_mut(&mut self) -> &mut Message {
         match self {
             Self::Full(message)
             | Self::NoPeer(message)
             | Self::Unroutable(message)
             | Self::SeveralFrames(message)
             | Self::BadGroup(message)
-            | Self::TooLarge { message, .. }
-            | Self::Closed(message) => *message,
+            | Self::Closed(message) => message,
+            Self::TooLarge(too_large) => &mut too_large.message,
+        }
+    }
+
+    /// The same of a `send` that waits. It is refused neither for full queues nor for want of peers.
+    pub(crate) fn of_waiting(self) -> SendError {
+        match self {
+            Self::Full(message) | Self::NoPeer(message) | Self::Closed(message) => SendError::Closed(message),
+            Self::Unroutable(message) => SendError::Unroutable(message),
+            Self::SeveralFrames(message) => SendError::SeveralFrames(message),
+            Self::BadGroup(message) => SendError::BadGroup(message),
+            Self::TooLarge(too_large) => SendError::TooLarge(too_large),
         }
     }
 }
@@ -181,7 +190,7 @@ impl From<SendError> for TrySendError {
             SendError::Unroutable(message) => Self::Unroutable(message),
             SendError::SeveralFrames(message) => Self::SeveralFrames(message),
             SendError::BadGroup(message) => Self::BadGroup(message),
-            SendError::TooLarge { message, limit } => Self::TooLarge { message, limit },
+            SendError::TooLarge(too_large) => Self::TooLarge(too_large),
         }
     }
 }

@@ -68,7 +68,7 @@ mod zmtp;
 pub use context::{Context, ContextBuilder, SchemeTaken};
 pub use error::{
     BindError, ConnectError, DetachError, Disconnect, JoinError, ProtocolError, RecvError, RequestError,
-    SendError, SubscribeError, TryRecvError, TrySendError,
+    SendError, SubscribeError, TooLarge, TryRecvError, TrySendError,
 };
 pub use event::{Dropped, Event, Monitor};
 pub use message::{Frame, Group, GroupError, IntoMessage, Message};

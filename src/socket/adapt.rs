@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use super::core::Refusal;
 use super::wait::{Receiving, Sending};
 use super::{Pattern, Receives, Sends, Socket};
-use crate::error::SendError;
+use crate::error::{SendError, TrySendError};
 use crate::message::Message;
 use crate::pattern::Outbound;
 
@@ -46,7 +45,7 @@ impl<'a, P: Pattern> SendSink<'a, P> {
     }
 
     /// Ready when nothing is kept any more.
-    pub(super) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Result<(), (Refusal, Box<Message>)>> {
+    pub(super) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Result<(), TrySendError>> {
         let Some(message) = &mut self.waiting else { return Poll::Ready(Ok(())) };
         let place = &mut self.place;
         let Poll::Ready(sent) =
@@ -57,7 +56,7 @@ impl<'a, P: Pattern> SendSink<'a, P> {
             return Poll::Pending;
         };
         let message = self.waiting.take().unwrap_or_default();
-        Poll::Ready(sent.map_err(|refusal| (refusal, Box::new(message))))
+        Poll::Ready(sent.map_err(|refusal| refusal.of(message)))
     }
 }
 
@@ -74,7 +73,7 @@ impl<P: Sends> Sink<Message> for SendSink<'_, P> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_sent(cx).map_err(|(refusal, message)| refusal.into_send_error(message))
+        self.poll_sent(cx).map_err(TrySendError::of_waiting)
     }
 
     /// Flushes. The socket stays open.

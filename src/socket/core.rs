@@ -12,6 +12,7 @@ use super::endpoints::Endpoints;
 use super::largest::Largest;
 use super::locked::{Effects, Locked, Owing};
 use super::outlets::{OutPipe, View};
+use super::refused::Refusal;
 use crate::context::Context;
 use crate::event::Monitors;
 use crate::message::{Message, Outgoing};
@@ -113,20 +114,6 @@ impl Budget {
     fn renew(&mut self, peers: usize) {
         *self = Self { spent: 0, least: Self::LEAST / peers.clamp(1, Self::PEERS) };
     }
-}
-
-/// Why a message was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    Closed,
-    Unroutable,
-    /// For callers that do not wait.
-    Full,
-    NoPeer,
-    /// For the datagrams it would go in.
-    TooLarge {
-        limit: u32,
-    },
 }
 
 impl<P: Composition> Core<P> {

@@ -57,8 +57,7 @@ impl<P: PicksLane + Sends> Lane<'_, P> {
     ///
     /// As [`Socket::send`].
     pub async fn send(&self, message: impl IntoMessage) -> Result<(), SendError> {
-        let sent = self.socket.core.send(message, self.route()).await;
-        sent.map_err(|(refusal, message)| refusal.into_send_error(message))
+        self.socket.core.send(message, self.route()).await.map_err(TrySendError::of_waiting)
     }
 
     /// As [`Socket::try_send`], on this lane.
@@ -67,8 +66,7 @@ impl<P: PicksLane + Sends> Lane<'_, P> {
     ///
     /// As [`Socket::try_send`].
     pub fn try_send(&self, message: impl IntoMessage) -> Result<(), TrySendError> {
-        let sent = self.socket.core.try_send(message, self.route());
-        sent.map_err(|(refusal, message)| refusal.into_try_send_error(message))
+        self.socket.core.try_send(message, self.route())
     }
 
     fn route(&self) -> impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed {

@@ -1,6 +1,6 @@
 //! How large a message may be, where it goes in datagrams: what `send` takes must fit.
 
-use super::core::Refusal;
+use super::refused::Refusal;
 use crate::message::Outgoing;
 use crate::zmtp::frame::header_len;
 

@@ -13,6 +13,7 @@ mod locked;
 mod outlets;
 mod pipes;
 mod port;
+mod refused;
 mod wait;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use zocket_transport::{Endpoint, EndpointError};
 
 pub use self::adapt::{RecvStream, SendSink};
 pub use self::builder::SocketBuilder;
-use self::core::{Core, Refusal};
+use self::core::Core;
 pub use self::lane::Lane;
 use crate::error::{BindError, ConnectError, DetachError, RecvError, SendError, TryRecvError, TrySendError};
 use crate::event::Monitor;
@@ -265,7 +266,7 @@ impl<P: Sends> Socket<P> {
     pub async fn send(&self, message: impl IntoMessage) -> Result<(), SendError> {
         match self.core.send(message, |pattern, message, view| pattern.route(message, view)).await {
             Ok(()) => Ok(()),
-            Err((refusal, message)) => Err(refusal.into_send_error(message)),
+            Err(error) => Err(error.of_waiting()),
         }
     }
 
@@ -275,9 +276,7 @@ impl<P: Sends> Socket<P> {
     ///
     /// Every peer is full, there is none, or one of the errors of `send`. The message comes back.
     pub fn try_send(&self, message: impl IntoMessage) -> Result<(), TrySendError> {
-        self.core
-            .try_send(message, |pattern, message, view| pattern.route(message, view))
-            .map_err(|(refusal, message)| refusal.into_try_send_error(message))
+        self.core.try_send(message, |pattern, message, view| pattern.route(message, view))
     }
 
     /// The sending side as a [`Sink`](futures_sink::Sink).
@@ -401,24 +400,4 @@ pub struct Peer {
 pub struct Unsent {
     /// How many messages were still queued when linger was over.
     pub messages: usize,
-}
-
-impl Refusal {
-    fn into_send_error(self, message: Box<Message>) -> SendError {
-        match self {
-            Self::Unroutable => SendError::Unroutable(message),
-            Self::TooLarge { limit } => SendError::TooLarge { message, limit },
-            Self::Closed | Self::Full | Self::NoPeer => SendError::Closed(message),
-        }
-    }
-
-    fn into_try_send_error(self, message: Box<Message>) -> TrySendError {
-        match self {
-            Self::Closed => TrySendError::Closed(message),
-            Self::Unroutable => TrySendError::Unroutable(message),
-            Self::Full => TrySendError::Full(message),
-            Self::NoPeer => TrySendError::NoPeer(message),
-            Self::TooLarge { limit } => TrySendError::TooLarge { message, limit },
-        }
-    }
 }

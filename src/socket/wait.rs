@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 
-use super::core::{Core, Refusal};
+use super::core::Core;
 use super::outlets::View;
 use super::{Composition, Peer};
+use crate::error::TrySendError;
 use crate::message::{IntoMessage, Message, Outgoing};
 use crate::pattern::{Origin, Routed};
 use crate::pipe::UNCOPIED;
@@ -47,7 +48,7 @@ impl<P: Composition> Core<P> {
         &self,
         message: impl IntoMessage,
         mut route: impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
-    ) -> Result<(), (Refusal, Box<Message>)> {
+    ) -> Result<(), TrySendError> {
         if let Some(bytes) = encodable(&message)
             && self.send_now(&mut Outgoing::Bytes(bytes), &mut route)
         {
@@ -60,7 +61,7 @@ impl<P: Composition> Core<P> {
         }
         let mut place = Sending { core: self, ticket: None };
         let sent = poll_fn(|cx| self.poll_send(cx, &mut place.ticket, &mut outgoing, &mut route)).await;
-        sent.map_err(|refusal| (refusal, Box::new(message)))
+        sent.map_err(|refusal| refusal.of(message))
     }
 
     /// The message, its payload in a buffer of the context's if it is to be a copy of a large one.
@@ -76,14 +77,14 @@ impl<P: Composition> Core<P> {
         &self,
         message: impl IntoMessage,
         mut route: impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
-    ) -> Result<(), (Refusal, Box<Message>)> {
+    ) -> Result<(), TrySendError> {
         if let Some(bytes) = encodable(&message) {
             let sent = self.attempt(&mut Outgoing::Bytes(bytes), &mut route);
-            return sent.map_err(|refusal| (refusal, Box::new(message.into_message())));
+            return sent.map_err(|refusal| refusal.of(message.into_message()));
         }
         let mut message = self.make(message);
         let sent = self.attempt(&mut Outgoing::Made(&mut message), &mut route);
-        sent.map_err(|refusal| (refusal, Box::new(message)))
+        sent.map_err(|refusal| refusal.of(message))
     }
 
     /// Moves the next message to `into`, or waits for it. `None`: the socket is closed.

@@ -82,7 +82,7 @@ impl Socket<Kind> {
     pub async fn send(&self, group: impl TryInto<Group>, message: impl IntoMessage) -> Result<(), SendError> {
         let message = address(group, message)?;
         let sent = self.core.send(message, |radio, message, view| radio.route(message, view)).await;
-        sent.map_err(|(refusal, message)| refusal.into_send_error(body(message)))
+        sent.map_err(|error| bare(error).of_waiting())
     }
 
     /// As [`send`](Self::send), but never waits.
@@ -97,7 +97,7 @@ impl Socket<Kind> {
     ) -> Result<(), TrySendError> {
         let message = address(group, message)?;
         let sent = self.core.try_send(message, |radio, message, view| radio.route(message, view));
-        sent.map_err(|(refusal, message)| refusal.into_try_send_error(body(message)))
+        sent.map_err(bare)
     }
 
     /// The socket as a [`Sink`] of groups and messages.
@@ -124,10 +124,10 @@ fn address(group: impl TryInto<Group>, message: impl IntoMessage) -> Result<Mess
     Ok(message)
 }
 
-/// What is left of an addressed message for whoever gave it.
-fn body(mut message: Box<Message>) -> Box<Message> {
-    message.pop_front();
-    message
+/// Takes the group off the message that comes back.
+fn bare(mut error: TrySendError) -> TrySendError {
+    error.message_mut().pop_front();
+    error
 }
 
 impl Sink<(Group, Message)> for SendSink<'_, Kind> {
@@ -143,7 +143,7 @@ impl Sink<(Group, Message)> for SendSink<'_, Kind> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_sent(cx).map_err(|(refusal, message)| refusal.into_send_error(body(message)))
+        self.poll_sent(cx).map_err(|error| bare(error).of_waiting())
     }
 
     /// Flushes. The socket stays open.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::error::{RecvError, SendError, TryRecvError};
+use crate::error::{RecvError, SendError, TryRecvError, TrySendError};
 use crate::message::{Frame, IntoMessage, Message};
 use crate::options::SocketOptions;
 use crate::pattern::direct::{Direct, Requests};
@@ -130,7 +130,7 @@ impl Request {
         let sent = core
             .send(message, |direct, message, view| direct.reply(pipe, session, &envelope, message, view))
             .await;
-        sent.map_err(|(refusal, message)| refusal.into_send_error(message))
+        sent.map_err(TrySendError::of_waiting)
     }
 }
 

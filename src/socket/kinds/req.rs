@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use crate::error::{Disconnect, RequestError};
+use crate::error::{Disconnect, RequestError, TrySendError};
 use crate::message::{IntoMessage, Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::lockstep::{Answer, Ask, Asked};
 use crate::pattern::{Outbound, Routed};
-use crate::socket::core::{Core, Refusal};
+use crate::socket::core::Core;
 use crate::socket::outlets::View;
 use crate::socket::wait::Receiving;
 use crate::socket::{Composition, Pattern, Socket};
@@ -92,10 +92,10 @@ impl Socket<Kind> {
             routed
         })
         .await
-        .map_err(|(refusal, _)| match refusal {
-            Refusal::Unroutable => RequestError::PeerLost,
-            Refusal::TooLarge { limit } => RequestError::TooLarge { limit },
-            Refusal::Closed | Refusal::Full | Refusal::NoPeer => RequestError::Closed,
+        .map_err(|error| match error {
+            TrySendError::Unroutable(_) => RequestError::PeerLost,
+            TrySendError::TooLarge(request) => RequestError::TooLarge { limit: request.limit },
+            _ => RequestError::Closed,
         })?;
         let asked = asked.ok_or(RequestError::PeerLost)?;
         let mut open = Open { core, asked, has_reply: false };

@@ -104,14 +104,15 @@ async fn a_peer_of_the_wrong_type_is_refused_and_both_know_why() {
 async fn a_message_that_fits_into_no_datagram_comes_back() {
     let push = Push::staged();
     push.connect("udp://127.0.0.1:1").unwrap();
-    for larger in [[vec![7; 65_400 - 11], vec![7; 1]], [vec![7; 33_000], vec![7; 33_000]]] {
-        let larger = Message::from(larger);
-        let error = soon(push.send(larger.clone())).await.unwrap_err();
-        assert_eq!(error, SendError::TooLarge { message: Box::new(larger), limit: 65_400 });
+    let headers_count = Message::from(vec![zocket::Frame::new(); 32_701]);
+    for larger in
+        [[vec![7; 65_400 - 11], vec![7; 1]].into(), [vec![7; 33_000], vec![7; 33_000]].into(), headers_count]
+    {
+        let Err(SendError::TooLarge(refused)) = soon(push.send(Message::clone(&larger))).await else {
+            panic!()
+        };
+        assert_eq!((refused.message, refused.limit), (larger, 65_400));
     }
-    let many = Message::from(vec![zocket::Frame::new(); 32_701]);
-    let error = soon(push.send(many.clone())).await.unwrap_err();
-    assert_eq!(error, SendError::TooLarge { message: Box::new(many), limit: 65_400 }, "headers count");
 }
 
 #[tokio::test]

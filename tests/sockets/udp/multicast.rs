@@ -178,7 +178,7 @@ async fn a_publication_is_limited_as_every_datagram_is() {
     publisher.connect(&at).unwrap();
     soon(publisher.connected(&at)).await.unwrap();
     let error = soon(publisher.send(vec![7; 65_400])).await.unwrap_err();
-    assert!(matches!(error, SendError::TooLarge { limit: 65_400, .. }), "{error}");
+    assert!(matches!(&error, SendError::TooLarge(it) if it.limit == 65_400), "{error}");
     soon(publisher.send(vec![7; 65_391])).await.unwrap();
     assert_eq!(soon(sub.recv()).await.unwrap().byte_len(), 65_391);
 }
