@@ -154,7 +154,12 @@
 //! * **`Into<Message>` as what can be sent.** A slice then becomes a frame of its own, only to be copied into the
 //!   chunk and freed: a quarter of sending 64 bytes. [`IntoMessage`](crate::IntoMessage) shows the bytes first.
 //! * **`Bytes` for middling payloads.** Four words, stored one by one and moved at once as vectors, stall every move;
-//!   up to 512 bytes an allocation of two words is as good. Errors of `send` are boxed for the same reason.
+//!   up to 512 bytes an allocation of two words is as good. Errors of `send` say which they are, with one pointer, and
+//!   nothing beside it, for the same reason: since one had a number there, every `send` that succeeded lost a twelfth.
+//! * **A struct of our own around a lock's guard**, moved to be released. It stalls likewise, and what unlocks waits for
+//!   it. Bare guards gained a sixth in process, and about as much in a fan-out of 64 bytes to 64 subscribers. Locks without
+//!   poisoning (`parking_lot`) gained nothing beyond.
+//! * **A received message made on the stack of `poll`**, not in the future of `recv`: moved once more, a twelfth slower.
 //! * **71 bytes inside a frame.** 64-byte messages gained a tenth, since they need no allocation; those of 16 and 256
 //!   lost as much, since every move is twice as large.
 //! * **Messages as return values.** Handed up through five layers, a 40-byte message is stored in words and loaded in

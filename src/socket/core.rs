@@ -2,7 +2,7 @@
 //!
 //! [`super::port`] is the same state as drivers see it, [`super::control`] as bind and connect do.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{self, Poll};
 
 use tokio::runtime::Handle;
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::Composition;
 use super::endpoints::Endpoints;
 use super::largest::Largest;
-use super::locked::{Effects, Locked, Owing};
+use super::locked::{self, Effects, Locked, Owing};
 use super::outlets::{OutPipe, View};
 use super::refused::Refusal;
 use crate::context::Context;
@@ -20,7 +20,7 @@ use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
 use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
 use crate::pipe::{Closing, Inlet, PipeId, TURN, Table, UNCOPIED};
-use crate::sync::{Tasks, Ticket, WaitSet, Wakes};
+use crate::sync::{Tasks, Ticket, WaitSet, Wakes, lock};
 use crate::zmtp::Config;
 
 /// A socket's state, shared by the handle and its drivers.
@@ -165,6 +165,24 @@ impl<P: Composition> Core<P> {
         Locked::new(&self.inbound, &self.monitors)
     }
 
+    /// As [`lock_out`](Self::lock_out), for the hot path. To be given to [`leave`](Self::leave).
+    #[inline(always)]
+    pub(super) fn enter_out(&self) -> MutexGuard<'_, Out<P::Outbound>> {
+        lock(&self.outbound)
+    }
+
+    /// As [`lock_in`](Self::lock_in), for the hot path. To be given to [`leave`](Self::leave).
+    #[inline(always)]
+    pub(super) fn enter_in(&self) -> MutexGuard<'_, In<P::Inbound>> {
+        lock(&self.inbound)
+    }
+
+    /// Unlocks a half, and lets go of what it owes.
+    #[inline(always)]
+    pub(super) fn leave<T: Owing>(&self, half: MutexGuard<'_, T>) {
+        locked::leave(half, &self.monitors);
+    }
+
     /// Runs `work` on the outbound half, with the pipes as the pattern sees them, unless the socket is closed.
     pub(super) fn with_open_outbound<R>(
         &self,
@@ -195,7 +213,8 @@ impl<P: Composition> Core<P> {
         message: &mut Outgoing<'_>,
         mut route: impl FnMut(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
     ) -> Result<(), Refusal> {
-        let mut out = self.lock_out();
+        let mut half = self.enter_out();
+        let out = &mut *half;
         if out.closing != Closing::Open {
             return Err(Refusal::Closed);
         }
@@ -209,7 +228,7 @@ impl<P: Composition> Core<P> {
             view.with_room().into_iter().for_each(|pipe| pattern.resume(pipe));
             routed = route(pattern, message, &mut view);
         }
-        out.release();
+        self.leave(half);
         routed.into_result()
     }
 
@@ -221,8 +240,8 @@ impl<P: Composition> Core<P> {
         message: &mut Outgoing<'_>,
         route: impl FnOnce(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
     ) -> bool {
-        let mut locked = self.lock_out();
-        let out = &mut *locked;
+        let mut half = self.enter_out();
+        let out = &mut *half;
         if out.closing != Closing::Open || out.budget.is_spent() {
             return false;
         }
@@ -236,7 +255,7 @@ impl<P: Composition> Core<P> {
         if sent {
             out.budget.spend_on_sending(bytes);
         }
-        locked.release();
+        self.leave(half);
         sent
     }
 
@@ -294,20 +313,20 @@ impl<P: Composition> Core<P> {
 
     /// Receives what has arrived, whatever the budget. Ready with `None`: the socket is closed.
     pub(super) fn try_recv(&self, into: &mut Message) -> Poll<Option<Origin>> {
-        let mut inn = self.lock_in();
+        let mut inn = self.enter_in();
         let origin = inn.next(into);
         let is_over = origin.is_some() || inn.closed;
-        inn.release();
+        self.leave(inn);
         if is_over { Poll::Ready(origin) } else { Poll::Pending }
     }
 
     /// Receives what needs neither to wait nor to yield. `None`: it is for [`poll_recv`](Self::poll_recv).
     #[inline(always)]
     pub(super) fn recv_now(&self, into: &mut Message) -> Option<Origin> {
-        let mut locked = self.lock_in();
-        let inn = &mut *locked;
+        let mut half = self.enter_in();
+        let inn = &mut *half;
         let origin = if inn.budget.is_spent() { None } else { inn.next(into) };
-        locked.release();
+        self.leave(half);
         origin
     }
 

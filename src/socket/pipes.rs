@@ -109,7 +109,7 @@ impl<P: Composition> Core<P> {
         if !P::RECEIVES {
             return usize::MAX;
         }
-        let mut inn = self.lock_in();
+        let mut inn = self.enter_in();
         let LaneId { pipe, number } = lane;
         let Some(lane) = inn.lanes.get_mut(pipe).and_then(|inlet| inlet.at(number)) else {
             return usize::MAX;
@@ -120,7 +120,7 @@ impl<P: Composition> Core<P> {
             inn.pattern.ready(pipe);
         }
         let receiver = inn.receivers.first();
-        inn.release();
+        self.leave(inn);
         receiver.into_iter().for_each(Waker::wake);
         room
     }

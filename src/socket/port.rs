@@ -129,7 +129,8 @@ impl<P: Composition> Port for Core<P> {
         batch: &mut Batch,
         commands: &mut Vec<Command>,
     ) -> Poll<Taken> {
-        let mut out = self.lock_out();
+        let mut half = self.enter_out();
+        let out = &mut *half;
         let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) else {
             return Poll::Ready(Taken::Stop(Disconnect::Closed));
         };
@@ -137,7 +138,7 @@ impl<P: Composition> Port for Core<P> {
         if outboxes.resumes(number) {
             out.resume(pipe);
         }
-        out.release();
+        self.leave(half);
         taken
     }
 
@@ -265,8 +266,8 @@ impl<P: Composition> Port for Core<P> {
         message: &mut Outgoing<'_>,
         wakes: &mut Wakes,
     ) -> Offer {
-        let mut locked = self.lock_in();
-        let inn = &mut *locked;
+        let mut half = self.enter_in();
+        let inn = &mut *half;
         let inlet = inn.lanes.get_mut(pipe).filter(|inlet| !inlet.is_orphaned());
         let Some(lane) = inlet.map(Inlet::first) else { return Offer::Gone };
         if !P::RECEIVES {
@@ -288,7 +289,7 @@ impl<P: Composition> Port for Core<P> {
         if !inn.receivers.is_empty() {
             wakes.add(inn.receivers.first());
         }
-        locked.release();
+        self.leave(half);
         Offer::Taken
     }
 

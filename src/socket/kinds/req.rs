@@ -118,7 +118,7 @@ impl Open<'_> {
         place: &mut Receiving<'_, Kind>,
     ) -> Poll<Result<Message, RequestError>> {
         let mut reply = None;
-        let mut inn = self.core.lock_in();
+        let mut inn = self.core.enter_in();
         let mut fault = None;
         if inn.pattern.expected() == Some(self.asked) {
             let mut message = Message::new();
@@ -136,7 +136,7 @@ impl Open<'_> {
                 inn.receivers.wait(&mut place.ticket, cx.waker());
             }
         }
-        inn.release();
+        self.core.leave(inn);
         self.has_reply = reply.is_some();
         match (reply, fault) {
             (Some(reply), _) => Poll::Ready(Ok(reply)),
@@ -149,7 +149,8 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     /// The turn is over: answered, failed or given up. The next request may go.
     fn drop(&mut self) {
-        let mut out = self.core.lock_out();
+        let mut half = self.core.enter_out();
+        let out = &mut *half;
         let mut stale = None;
         if out.pattern.asked() == Some(self.asked) {
             if self.has_reply || !self.core.abandon(self.asked) {
@@ -164,7 +165,7 @@ impl Drop for Open<'_> {
         }
         let next = out.senders.first();
         out.effects.wakes.add(next);
-        out.release();
+        self.core.leave(half);
         if let Some(pipe) = stale {
             self.core.restart(pipe, Disconnect::RequestAbandoned);
         }
@@ -184,7 +185,7 @@ impl Core<Kind> {
     /// sending and the expecting.
     fn ask(&self, ask: &mut Ask, message: &mut Outgoing<'_>, view: &mut View<'_>) -> Routed {
         // Held over the sending too, so that a request takes it once; see `pipe` on the order of locks.
-        let mut inn = self.lock_in();
+        let mut inn = self.enter_in();
         let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
         if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
             // The reply cannot have come yet: that takes this lock.
@@ -195,7 +196,7 @@ impl Core<Kind> {
         }
         // Nobody is woken while the outbound lock is held.
         view.effects.append(&mut inn.effects);
-        inn.release();
+        self.leave(inn);
         routed
     }
 }
