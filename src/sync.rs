@@ -100,13 +100,18 @@ impl Wakes {
 
     /// Takes over all of another's.
     pub(crate) fn append(&mut self, other: &mut Self) {
+        if other.is_empty() {
+            return;
+        }
         self.add_all(other.first.take().into_iter().chain(other.more.drain(..)));
     }
 
     pub(crate) fn fire(&mut self) {
         if let Some(waker) = self.first.take() {
             waker.wake();
-            self.more.drain(..).for_each(Waker::wake);
+            if !self.more.is_empty() {
+                self.more.drain(..).for_each(Waker::wake);
+            }
         }
     }
 }

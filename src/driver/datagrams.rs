@@ -43,7 +43,7 @@ fn poll_take(
     batch: &mut Batch,
 ) -> Poll<Result<(), Disconnect>> {
     port.poll_take(pipe.lane(0), cx, batch, &mut Vec::new()).map(|taken| match taken {
-        Taken::Some => Ok(()),
+        Taken::Some | Taken::All => Ok(()),
         Taken::Finished => Err(Disconnect::Closed),
         Taken::Stop(why) => Err(why),
     })

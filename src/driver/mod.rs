@@ -88,8 +88,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     /// A dialled pipe gets a link that has so many lanes, and perhaps something apart.
     fn open_lanes(&self, pipe: PipeId, lanes: u8, apart: Apart);
 
-    /// A lane's driver begins. Its bell rings when [`poll_take`](Self::poll_take) has something after it was pending.
-    fn drive(&self, lane: LaneId) -> Bell;
+    /// A lane's driver begins. Its bell rings when [`poll_take`](Self::poll_take) has something after its waker was kept.
+    /// A `prompt` one's is kept with the last of what is queued.
+    fn drive(&self, lane: LaneId, prompt: bool) -> Bell;
 
     /// What to write next; hands back what `batch` freed. Without anything, the waker is kept.
     fn poll_take(
@@ -99,6 +100,9 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
         batch: &mut Batch,
         commands: &mut Vec<Command>,
     ) -> Poll<Taken>;
+
+    /// Takes what `batch` freed off the gauge, which else waits for the next [`poll_take`](Self::poll_take).
+    fn settle(&self, lane: LaneId, batch: &mut Batch);
 
     /// The kernel is full: takes what `batch` freed off the gauge. Says why the link must be given up, if it
     /// must; else the waker is kept for that.

@@ -255,19 +255,24 @@ impl Connection {
                 if stop.is_ready() { Err(Disconnect::Closed) } else { Ok(Poll::Pending) }
             }
             Phase::Traffic => {
+                let lane = self.lane_of(pipe);
                 if self.asleep && !self.bell.has_rung() {
+                    if self.batch.has_freed() {
+                        self.port.settle(lane, &mut self.batch);
+                    }
                     return Ok(Poll::Pending);
                 }
                 self.renew_prompt(cx.waker());
                 let waker = self.prompt.as_ref().map_or_else(|| cx.waker(), |(_, prompt)| prompt);
                 let cx = &Context::from_waker(waker);
-                let lane = self.lane_of(pipe);
                 let taken = self.port.poll_take(lane, cx, &mut self.batch, &mut self.commands);
-                self.asleep = taken.is_pending();
+                self.asleep = matches!(taken, Poll::Pending | Poll::Ready(Taken::All));
                 match taken {
                     Poll::Pending => return Ok(Poll::Pending),
-                    Poll::Ready(Taken::Some) => {
-                        self.commands.drain(..).for_each(|command| self.engine.send_command(&command));
+                    Poll::Ready(Taken::Some | Taken::All) => {
+                        if !self.commands.is_empty() {
+                            self.commands.drain(..).for_each(|command| self.engine.send_command(&command));
+                        }
                     }
                     Poll::Ready(Taken::Finished) => {
                         self.phase = Phase::Shutdown;
@@ -286,7 +291,9 @@ impl Connection {
             Phase::Shutdown | Phase::Farewell => {
                 match self.port.poll_take(self.lane_of(pipe), cx, &mut self.batch, &mut self.commands) {
                     Poll::Ready(Taken::Stop(why)) => Err(why),
-                    Poll::Ready(Taken::Some | Taken::Finished) | Poll::Pending => Ok(Poll::Pending),
+                    Poll::Ready(Taken::Some | Taken::All | Taken::Finished) | Poll::Pending => {
+                        Ok(Poll::Pending)
+                    }
                 }
             }
         }
@@ -457,13 +464,13 @@ impl Connection {
             self.port.open_lanes(pipe, lanes, apart);
         }
         self.pipe = Some(pipe);
-        self.bell = self.port.drive(pipe.lane(0));
+        self.is_prompt = [Some(self.port.engine_config().kind), info.kind()].contains(&Some(SocketKind::Req));
+        self.bell = self.port.drive(pipe.lane(0), self.is_prompt);
         self.leave_closing();
         let info = info.with_proof(self.proof.take());
         let greeting = self.port.identify(pipe, &info, &self.ends)?;
         greeting.iter().for_each(|command| self.engine.send_command(command));
         self.phase = Phase::Traffic;
-        self.is_prompt = [Some(self.port.engine_config().kind), info.kind()].contains(&Some(SocketKind::Req));
         let (endpoint, peer) = (self.ends.endpoint.clone(), self.ends.peer.clone());
         self.port.report(Event::Ready { pipe, endpoint, peer, info });
         self.start_lanes(pipe, lanes, dialled);

@@ -144,6 +144,11 @@ impl Batch {
         self.settled = settled;
     }
 
+    /// Whether something left since the last [`take_freed`](Self::take_freed).
+    pub(crate) const fn has_freed(&self) -> bool {
+        self.freed.messages > 0
+    }
+
     /// What left since the last call.
     pub(crate) fn take_freed(&mut self) -> Freed {
         std::mem::take(&mut self.freed)

@@ -19,6 +19,8 @@ const TAKE: usize = 128 * 1024;
 pub(crate) enum Taken {
     /// Chunks or commands.
     Some,
+    /// As above, and it is all there is: the driver's waker is kept, for it writes what it takes before it looks for more.
+    All,
     /// The pipe is closing and everything has been written.
     Finished,
     /// The link must be given up now.
@@ -58,6 +60,8 @@ pub(crate) struct Outbox {
     discard: bool,
     /// Somebody writes what is queued, or is about to.
     driven: bool,
+    /// Its waker is kept as soon as it has taken all.
+    prompt: bool,
 }
 
 impl Outbox {
@@ -79,6 +83,7 @@ impl Outbox {
             stop: None,
             discard: false,
             driven: false,
+            prompt: false,
         }
     }
 
@@ -139,11 +144,6 @@ impl Outbox {
         driver
     }
 
-    /// Tells a driver that was woken whether to look here.
-    pub(crate) fn bell(&self) -> Bell {
-        self.bell.clone()
-    }
-
     fn make_way(&mut self) {
         if self.conflate {
             self.queue.clear();
@@ -174,10 +174,14 @@ impl Outbox {
             commands.append(&mut self.commands);
         }
         self.queue.take(batch.chunks(), if self.conflate { 1 } else { TAKE });
-        if !batch.is_empty() || !commands.is_empty() {
+        let found = !batch.is_empty() || !commands.is_empty();
+        if found && !(self.prompt && self.is_open() && self.queue.is_empty()) {
             return Poll::Ready(Taken::Some);
         }
         self.park(cx);
+        if found {
+            return Poll::Ready(Taken::All);
+        }
         if self.closing == Closing::Draining { Poll::Ready(Taken::Finished) } else { Poll::Pending }
     }
 
@@ -268,9 +272,15 @@ impl Outbox {
         self.blocked.take().or_else(|| self.driver.take())
     }
 
-    /// Whether somebody writes what is queued.
-    pub(crate) const fn set_driven(&mut self, driven: bool) {
-        self.driven = driven;
+    /// Somebody writes what is queued. The bell tells whether to look here.
+    pub(crate) fn drive(&mut self, prompt: bool) -> Bell {
+        (self.driven, self.prompt) = (true, prompt);
+        self.bell.clone()
+    }
+
+    /// Nobody writes any more.
+    pub(crate) const fn leave(&mut self) {
+        self.driven = false;
     }
 
     /// Whether there is something to be written, or that may not have arrived.

@@ -84,10 +84,8 @@ impl Outboxes {
     }
 
     /// A lane's driver begins. Returns its bell.
-    pub(crate) fn drive(&mut self, number: u8) -> Bell {
-        let outbox = self.driven_by(number.into());
-        outbox.set_driven(true);
-        outbox.bell()
+    pub(crate) fn drive(&mut self, number: u8, prompt: bool) -> Bell {
+        self.driven_by(number.into()).drive(prompt)
     }
 
     /// A link with so many lanes begins, and perhaps with something apart.
@@ -130,6 +128,11 @@ impl Outboxes {
         if is_first && self.more.iter().any(Outbox::is_busy) { Poll::Pending } else { taken }
     }
 
+    /// As [`Outbox::settle`], for a lane's driver.
+    pub(crate) fn settle(&mut self, number: u8, batch: &mut Batch) {
+        self.driven_by(number.into()).settle(batch);
+    }
+
     /// As [`Outbox::settle`] and [`Outbox::blocked`], for a lane's driver.
     pub(crate) fn blocked(&mut self, number: u8, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {
         let outbox = self.driven_by(number.into());
@@ -152,7 +155,7 @@ impl Outboxes {
     pub(crate) fn lane_lost(&mut self, number: u8, batch: Batch) -> Option<Waker> {
         let outbox = usize::from(number).checked_sub(1).and_then(|index| self.more.get_mut(index))?;
         outbox.lost(batch, true);
-        outbox.set_driven(false);
+        outbox.leave();
         self.first.rouse()
     }
 
@@ -165,7 +168,7 @@ impl Outboxes {
         }
         let (dropped, kept) = self.first.lost(batch, keep);
         let others = self.more.iter_mut().map(|outbox| {
-            outbox.set_driven(false);
+            outbox.leave();
             outbox.lost(Batch::default(), kept).0
         });
         let dropped = dropped + others.sum::<usize>();
@@ -315,7 +318,7 @@ mod tests {
     fn the_first_lane_has_finished_only_when_all_have() {
         let mut outboxes = outboxes(1);
         outboxes.agree(2, Apart::Nothing);
-        drop(outboxes.drive(1));
+        drop(outboxes.drive(1, false));
         push(&mut outboxes, 1, "a");
         assert_eq!(outboxes.close(Closing::Draining).count(), 0);
         let cx = Context::from_waker(Waker::noop());
@@ -338,6 +341,42 @@ mod tests {
         outboxes.agree(2, Apart::Nothing);
         push(&mut outboxes, 3, "b");
         assert_eq!(taken(&mut outboxes, 0), "ab");
+    }
+
+    #[test]
+    fn a_prompt_driver_is_woken_for_what_comes_after_all_that_it_took() {
+        let waits = |prompt| {
+            let mut outboxes = outboxes(1);
+            let bell = outboxes.drive(0, prompt);
+            assert!(bell.has_rung());
+            push(&mut outboxes, 0, "a");
+            let cx = Context::from_waker(Waker::noop());
+            let (mut batch, mut commands) = (Batch::default(), Vec::new());
+            let taken = outboxes.poll_take(0, &cx, &mut batch, &mut commands);
+            assert_eq!(matches!(taken, Poll::Ready(Taken::All)), prompt, "{taken:?}");
+            batch.abandon();
+            assert_eq!(outboxes.queued(), (1, 3), "it is on the gauge until it is settled");
+            outboxes.settle(0, &mut batch);
+            assert_eq!(outboxes.queued(), (0, 0));
+            let woken = outboxes.at(0).push(&[], &(&mut Message::from("b")).into()).is_some();
+            (woken, bell.has_rung())
+        };
+        assert_eq!((waits(true), waits(false)), ((true, true), (false, false)));
+    }
+
+    #[test]
+    fn a_prompt_driver_of_a_pipe_that_closes_looks_once_more_and_hears_that_it_has_finished() {
+        let mut outboxes = outboxes(1);
+        drop(outboxes.drive(0, true));
+        push(&mut outboxes, 0, "a");
+        assert_eq!(outboxes.close(Closing::Draining).count(), 0);
+        let cx = Context::from_waker(Waker::noop());
+        let (mut batch, mut commands) = (Batch::default(), Vec::new());
+        let mut take = || outboxes.poll_take(0, &cx, &mut batch, &mut commands);
+        assert!(matches!(take(), Poll::Ready(Taken::Some)));
+        batch.abandon();
+        let taken = outboxes.poll_take(0, &cx, &mut batch, &mut commands);
+        assert!(matches!(taken, Poll::Ready(Taken::Finished)), "{taken:?}");
     }
 
     #[test]

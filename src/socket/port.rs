@@ -115,9 +115,9 @@ impl<P: Composition> Port for Core<P> {
         Ok(greeting)
     }
 
-    fn drive(&self, lane: LaneId) -> Bell {
+    fn drive(&self, lane: LaneId, prompt: bool) -> Bell {
         match self.lock_out().pipes.get_mut(lane.pipe).map(|pipe| &mut pipe.outlet) {
-            Some(Outlet::Wire(outboxes)) => outboxes.drive(lane.number),
+            Some(Outlet::Wire(outboxes)) => outboxes.drive(lane.number, prompt),
             _ => Bell::default(),
         }
     }
@@ -140,6 +140,18 @@ impl<P: Composition> Port for Core<P> {
         }
         self.leave(half);
         taken
+    }
+
+    fn settle(&self, LaneId { pipe, number }: LaneId, batch: &mut Batch) {
+        let mut half = self.enter_out();
+        let out = &mut *half;
+        if let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) {
+            outboxes.settle(number, batch);
+            if outboxes.resumes(number) {
+                out.resume(pipe);
+            }
+        }
+        self.leave(half);
     }
 
     fn blocked(&self, lane: LaneId, cx: &Context<'_>, batch: &mut Batch) -> Option<Disconnect> {

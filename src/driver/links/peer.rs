@@ -61,7 +61,7 @@ impl Peer {
         Ok(Self {
             link,
             gate: Gate::new(Arc::clone(&port), pipe.lane(0)),
-            bell: port.drive(pipe.lane(0)),
+            bell: port.drive(pipe.lane(0), false),
             port,
             pipe,
             ends,
@@ -136,7 +136,7 @@ impl Peer {
             self.asleep = taken.is_pending();
             match taken {
                 Poll::Pending => return Ok(Found::Nothing),
-                Poll::Ready(Taken::Some) => {
+                Poll::Ready(Taken::Some | Taken::All) => {
                     commands.iter().for_each(|command| self.link.send_command(command));
                 }
                 Poll::Ready(Taken::Finished) => return Err(Disconnect::Closed),

@@ -88,7 +88,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(port: Arc<dyn Port>, lane: LaneId) -> Self {
-        Self { bell: port.drive(lane), port, lane, asleep: false }
+        Self { bell: port.drive(lane, false), port, lane, asleep: false }
     }
 
     pub(super) fn poll_take(&mut self, cx: &Context<'_>, batch: &mut Batch) -> Poll<Taken> {
@@ -184,7 +184,7 @@ impl Connection {
         let engine = Engine::for_lane(port.engine_config());
         let mut lane = Self::new(wire, Arc::clone(port), ends.clone(), Some(*pipe), Weak::new(), engine);
         lane.number = number;
-        lane.bell = port.drive(pipe.lane(number));
+        lane.bell = port.drive(pipe.lane(number), false);
         lane.phase = Phase::Traffic;
         lane
     }

@@ -100,7 +100,7 @@ impl LatestLane {
         loop {
             if self.batch.is_empty() {
                 match ready!(self.source.poll_take(cx, &mut self.batch)) {
-                    Taken::Some => {}
+                    Taken::Some | Taken::All => {}
                     Taken::Finished => return self.poll_arrived(cx).map(|()| Disconnect::Closed),
                     Taken::Stop(why) => return Poll::Ready(why),
                 }
@@ -171,7 +171,7 @@ impl LatestLane {
         let taken = if is_spared { Poll::Pending } else { self.source.poll_take(cx, &mut self.newer) };
         let old = match taken {
             Poll::Ready(Taken::Stop(why)) => return Poll::Ready(Err(why)),
-            Poll::Ready(Taken::Some) => {
+            Poll::Ready(Taken::Some | Taken::All) => {
                 // It is cut off here, if anything of it was on its way.
                 self.spared |= self.stream.take().is_some();
                 self.batch.abandon();

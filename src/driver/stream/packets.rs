@@ -83,7 +83,7 @@ impl PacketLane {
         loop {
             if self.leaving.is_none() && self.batch.is_empty() {
                 match ready!(self.source.poll_take(cx, &mut self.batch)) {
-                    Taken::Some => {}
+                    Taken::Some | Taken::All => {}
                     Taken::Finished => {
                         ready!(self.packets.poll_flush(cx));
                         self.tell_last();

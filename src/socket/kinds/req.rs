@@ -192,7 +192,9 @@ impl Core<Kind> {
             inn.drain();
             inn.pattern.expect(asked);
             // A request that this one replaced must hear of it.
-            view.effects.wakes.add_all(inn.receivers.all());
+            if !inn.receivers.is_empty() {
+                view.effects.wakes.add_all(inn.receivers.all());
+            }
         }
         // Nobody is woken while the outbound lock is held.
         view.effects.append(&mut inn.effects);
