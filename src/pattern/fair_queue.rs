@@ -53,7 +53,8 @@ impl FairQueue {
         None
     }
 
-    /// As [`next`](Inbound::next), of the messages whose first frame is wanted. The others are dropped undecoded.
+    /// As [`next`](Inbound::next), of the messages whose first frame is wanted. Nearly all are, where their sender filters
+    /// too: to look at the frame in the queue first was to look twice.
     #[inline(always)]
     pub(crate) fn next_wanted(
         &mut self,
@@ -61,17 +62,16 @@ impl FairQueue {
         into: &mut Message,
         mut wants: impl FnMut(&[u8]) -> bool,
     ) -> Option<Origin> {
-        self.next_by(|from| match lanes.front(from) {
-            None => Turn::Empty,
-            Some(first) if wants(first) => {
-                lanes.pop(from, into);
-                Turn::Taken
-            }
-            Some(_) => {
-                lanes.skip(from);
-                Turn::Dropped
-            }
-        })
+        let origin = self.next_by(|from| match lanes.pop(from, into) {
+            false => Turn::Empty,
+            true if wants(into.first()) => Turn::Taken,
+            true => Turn::Dropped,
+        });
+        if origin.is_none() {
+            // Whoever waits now must not hold what was not wanted.
+            *into = Message::new();
+        }
+        origin
     }
 
     /// The lane whose turn it is turned out empty.

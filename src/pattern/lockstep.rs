@@ -181,8 +181,7 @@ impl Answer {
     pub(crate) fn drain(&mut self, lanes: &mut impl Lanes) {
         let Self { queue, dropped, .. } = self;
         queue.next_by(|from| {
-            while lanes.front(from).is_some() {
-                lanes.skip(from);
+            while lanes.pop(from, &mut Message::new()) {
                 *dropped += 1;
             }
             Turn::Empty
@@ -239,14 +238,18 @@ impl Inbound for Answer {
     }
 
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
-        let asked = self.expected()?;
+        let Asked { pipe, id } = self.expected()?;
+        let id = id.map(u32::to_be_bytes);
+        // The delimiter, behind the id if there was one.
+        let envelope = id.as_ref().map_or([&[][..]; 2], |id| [id, &[]]);
+        let envelope = &envelope[usize::from(id.is_none())..];
         let Self { queue, dropped, .. } = self;
         let origin = queue.next_by(|from| {
+            if from == pipe && lanes.strip(from, envelope) && lanes.pop(from, into) {
+                return Turn::Taken;
+            }
             if !lanes.pop(from, into) {
                 return Turn::Empty;
-            }
-            if from == asked.pipe && open(into, asked.id).is_some() {
-                return Turn::Taken;
             }
             *dropped += 1;
             Turn::Dropped
@@ -254,16 +257,6 @@ impl Inbound for Answer {
         self.state = State::Idle;
         Some(origin)
     }
-}
-
-/// Takes off the id, if there was one, and the delimiter.
-fn open(message: &mut Message, id: Option<u32>) -> Option<()> {
-    if let Some(id) = id
-        && message.pop_front()? != id.to_be_bytes()
-    {
-        return None;
-    }
-    message.pop_front()?.is_empty().then_some(())
 }
 
 #[cfg(test)]

@@ -65,14 +65,12 @@ pub(crate) trait Outlets {
 
 /// Where messages arrive: one lane a pipe.
 pub(crate) trait Lanes {
-    /// The first frame of the next message, undecoded.
-    fn front(&self, from: PipeId) -> Option<&[u8]>;
-
     /// Moves the next message to `into`. False: there is none.
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool;
 
-    /// Drops the next message without decoding it.
-    fn skip(&mut self, from: PipeId);
+    /// Takes these frames off the front of the next message, if it starts with them and goes on behind them. If not, what
+    /// is left of it is fit to be dropped only.
+    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> bool;
 }
 
 /// How routing a message ended. Unless `Sent`, the message is as it was.

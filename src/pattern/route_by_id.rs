@@ -359,9 +359,7 @@ impl Inbound for Named {
                     return Turn::Taken;
                 }
             } else {
-                while lanes.front(from).is_some() {
-                    lanes.skip(from);
-                }
+                while lanes.pop(from, &mut Message::new()) {}
             }
             if known.get(from).is_none_or(|lane| lane.gone) {
                 known.vacate(from);

@@ -5,7 +5,7 @@
 //! names each topic once, as one snapshot, and nothing was queued for it that would say the same again.
 //!
 //! [`Filtered`] reads. It asks the topics again, since messages may be under way when a topic is cancelled and
-//! old publishers do not filter; what nobody wants is dropped undecoded.
+//! old publishers do not filter; what nobody wants is dropped.
 //!
 //! Source: RFC 29, "The SUB socket type" and "The XSUB socket type".
 
@@ -345,6 +345,5 @@ mod tests {
         assert!(filtered.unsubscribe(&"a".into()));
         assert!(!filtered.unsubscribe(&"a".into()));
         assert_eq!(read(&mut filtered), None);
-        assert_eq!(lanes.skipped, 3);
     }
 }

@@ -89,15 +89,12 @@ impl Inlet {
     fn take_turn(&mut self) -> &mut Lane {
         let number = self.current().unwrap_or_default();
         self.turn = (number + 1) % (self.more.len() + 1);
-        match number.checked_sub(1).and_then(|index| self.more.get_mut(index)) {
-            Some(lane) => lane,
-            None => &mut self.first,
-        }
+        self.get_mut(number)
     }
 
-    /// As [`Lane::front`], of the lane whose turn it is.
-    pub(crate) fn front(&self) -> Option<&[u8]> {
-        if self.more.is_empty() { self.first.front() } else { self.get(self.current()?)?.front() }
+    fn get_mut(&mut self, number: usize) -> &mut Lane {
+        let lane = number.checked_sub(1).and_then(|index| self.more.get_mut(index));
+        lane.unwrap_or(&mut self.first)
     }
 
     /// As [`Lane::pop`], of the lane whose turn it is.
@@ -106,9 +103,10 @@ impl Inlet {
         if self.more.is_empty() { self.first.pop(into) } else { self.take_turn().pop_counted(into) }
     }
 
-    /// As [`Lane::skip`], of the lane whose turn it is.
-    pub(crate) fn skip(&mut self) {
-        self.take_turn().pop_counted(&mut Message::new());
+    /// As [`Lane::strip`], of the lane whose turn it is.
+    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
+        let number = if self.more.is_empty() { 0 } else { self.current().unwrap_or_default() };
+        self.get_mut(number).strip(frames)
     }
 
     /// As [`Lane::is_due`], of any lane.
@@ -167,6 +165,6 @@ mod tests {
             order += &message.to_text();
         }
         assert_eq!(order, "axby");
-        assert!(inlet.is_empty() && inlet.front().is_none());
+        assert!(inlet.is_empty());
     }
 }

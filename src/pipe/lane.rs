@@ -164,14 +164,7 @@ impl Lane {
     #[inline]
     fn keep_newest(&mut self) {
         if self.conflate {
-            (1..self.messages()).for_each(|_| self.skip());
-        }
-    }
-
-    pub(crate) fn front(&self) -> Option<&[u8]> {
-        match &self.held {
-            Held::Chunks(queue) => queue.front(),
-            Held::Messages { queue, .. } => Some(queue.front()?.first()),
+            (1..self.messages()).for_each(|_| _ = self.pop(&mut Message::new()));
         }
     }
 
@@ -196,10 +189,19 @@ impl Lane {
         self.pop(into)
     }
 
-    pub(crate) fn skip(&mut self) {
+    /// Takes these frames off the next message, if it starts with them and goes on behind them. If not, what is left of
+    /// it is fit to be dropped only.
+    #[inline]
+    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
         match &mut self.held {
-            Held::Chunks(queue) => queue.skip(),
-            Held::Messages { .. } => drop(self.pop(&mut Message::new())),
+            Held::Chunks(queue) => queue.strip(frames),
+            Held::Messages { queue, bytes } => {
+                let Some(front) = queue.front_mut() else { return false };
+                *bytes -= front.byte_len();
+                let stripped = front.strip(frames);
+                *bytes += front.byte_len();
+                stripped
+            }
         }
     }
 

@@ -315,15 +315,6 @@ impl ChunkQueue {
         self.chunks.iter().fold((0, 0), |(messages, bytes), c| (messages + c.messages(), bytes + c.len()))
     }
 
-    /// The first frame of the next message, undecoded.
-    pub(crate) fn front(&self) -> Option<&[u8]> {
-        let [head, body] = self.chunks.front()?.parts();
-        let run = if head.is_empty() { body } else { head };
-        let header = Header::decode(run)?;
-        // A frame whose payload stands apart ends its chunk.
-        Some(run.get(header.head..header.head + header.body).unwrap_or(body))
-    }
-
     /// Decodes the next message to where it stays. False: there is none.
     #[inline(always)]
     pub(crate) fn pop(&mut self, into: &mut Message) -> bool {
@@ -357,9 +348,27 @@ impl ChunkQueue {
         *message = Message::from(frames);
     }
 
-    /// Drops the next message without building it.
-    pub(crate) fn skip(&mut self) {
-        self.pop(&mut Message::new());
+    /// Takes these frames off the next message, as long as they are its next ones and it goes on behind them. Whether that
+    /// were all.
+    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
+        frames.iter().all(|frame| self.strip_frame(frame))
+    }
+
+    fn strip_frame(&mut self, frame: &[u8]) -> bool {
+        let Some(chunk) = self.chunks.front_mut() else { return false };
+        let in_head = chunk.at < chunk.head.len();
+        let run = if in_head { &chunk.head[chunk.at..] } else { &chunk.body };
+        let Some(header) = Header::decode(run).filter(|header| header.more) else { return false };
+        if run.get(header.head..header.total()) != Some(frame) {
+            return false;
+        }
+        if in_head {
+            chunk.at += header.total();
+        } else {
+            chunk.body.advance(header.total());
+        }
+        self.used(header.total());
+        true
     }
 
     /// Decodes the next frame to its place. Says whether its message goes on.
@@ -389,11 +398,17 @@ impl ChunkQueue {
             }
             (header.more, end)
         };
-        self.bytes = self.bytes.saturating_sub(used);
-        if chunk.at >= chunk.head.len() && chunk.body.is_empty() {
+        self.used(used);
+        Some(more)
+    }
+
+    /// So much of the front chunk has been decoded.
+    #[inline(always)]
+    fn used(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if self.chunks.front().is_some_and(|chunk| chunk.at >= chunk.head.len() && chunk.body.is_empty()) {
             self.drained();
         }
-        Some(more)
     }
 
     #[cold]
@@ -447,6 +462,50 @@ mod tests {
             }
             queue.append_copy(&ChunkQueue::encode(&Outgoing::Bytes(&vec![7; body.min(3000)])), 1);
             assert_eq!(queue.pop_message().map(|message| message.byte_len()), Some(body.min(3000)));
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_stripped_wherever_its_frames_lie_and_only_if_something_is_behind_it() {
+        let frames = |message: &Message| -> Vec<Bytes> {
+            let last = message.len() - 1;
+            let wire = |(index, frame): (usize, &Frame)| {
+                let mut wire = Vec::new();
+                frame::put_header(&mut wire, frame.len(), index < last, false);
+                wire.extend_from_slice(frame);
+                wire.into()
+            };
+            message.frames().iter().enumerate().map(wire).collect()
+        };
+        let id: &[u8] = &[0, 0, 0, 7];
+        let envelope: [&[u8]; 2] = [id, b""];
+        let whole = Message::from([id, b"", b"body", b"more"]);
+        let stripped = |message: &Message, apart: bool| {
+            let mut queue = ChunkQueue::default();
+            match apart {
+                true => {
+                    let (last, first) =
+                        frames(message).split_last().map(|(l, f)| (l.clone(), f.to_vec())).unwrap();
+                    first.into_iter().for_each(|run| queue.append(run, 0));
+                    queue.append(last, 1);
+                }
+                false => queue.push(&[], &(&mut message.clone()).into()),
+            }
+            queue.push(&[], &Outgoing::Bytes(b"next"));
+            let is_stripped = queue.strip(&envelope);
+            let rest = queue.pop_message().filter(|_| is_stripped);
+            assert_eq!(queue.pop_message(), Some(Message::from("next")));
+            assert_eq!((queue.messages(), queue.bytes()), (0, 0));
+            rest
+        };
+        for apart in [false, true] {
+            assert_eq!(stripped(&whole, apart), Some(Message::from(["body", "more"])));
+            for wrong in
+                [&[id][..], &[id, b""], &[id, b"x", b"body"], &[b"", b"body"], &[b"0000", b"", b"body"]]
+            {
+                let wrong = wrong.iter().map(|frame| Frame::copy_from_slice(frame)).collect();
+                assert_eq!(stripped(&wrong, apart), None, "{wrong:?}");
+            }
         }
     }
 

@@ -475,10 +475,6 @@ impl LanesView<'_> {
 }
 
 impl Lanes for LanesView<'_> {
-    fn front(&self, from: PipeId) -> Option<&[u8]> {
-        self.lanes.get(from)?.front()
-    }
-
     #[inline(always)]
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool {
         let Some(inlet) = self.lanes.get_mut(from) else { return false };
@@ -489,11 +485,7 @@ impl Lanes for LanesView<'_> {
         popped
     }
 
-    fn skip(&mut self, from: PipeId) {
-        let Some(inlet) = self.lanes.get_mut(from) else { return };
-        inlet.skip();
-        if inlet.is_due() {
-            self.settle(from);
-        }
+    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> bool {
+        self.lanes.get_mut(from).is_some_and(|inlet| inlet.strip(frames))
     }
 }
