@@ -4,7 +4,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::Outcome;
 use crate::job::Job;
-use crate::load::{Load, Report, Tally};
+use crate::load::{Client, IN_FLIGHT, Load, Next, Report, Served, Tally};
 
 /// Bytes of a write, at least.
 const BATCH: usize = 64 * 1024;
@@ -55,6 +55,39 @@ pub(super) async fn receive<S: AsyncRead + Unpin>(mut tally: Tally, stream: S) -
             }
         }
         frames.fill().await?;
+    }
+}
+
+/// Answers each message with itself, those of one read together.
+pub(super) async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Outcome<Report> {
+    let (mut served, mut frames, mut replies) = (Served::default(), Frames::new(stream), Vec::new());
+    // The end of the stream is the good-bye.
+    while frames.fill().await.is_ok() {
+        while let Some(request) = frames.next()? {
+            served.serve(request);
+            put(request, &mut replies);
+        }
+        frames.stream.write_all(&replies).await?;
+        replies.clear();
+    }
+    Ok(served.report())
+}
+
+/// Keeps a client's requests under way.
+pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut client: Client, stream: S) -> Outcome<Report> {
+    let (mut frames, mut requests) = (Frames::new(stream), Vec::new());
+    (0..IN_FLIGHT).for_each(|_| put(client.ask(), &mut requests));
+    loop {
+        frames.stream.write_all(&requests).await?;
+        requests.clear();
+        frames.fill().await?;
+        while let Some(reply) = frames.next()? {
+            match client.answered(reply)? {
+                Next::Ask(request) => put(request, &mut requests),
+                Next::Wait => {}
+                Next::Over => return client.report(),
+            }
+        }
     }
 }
 

@@ -16,13 +16,13 @@ use super::{BARE, Contender, FLAVOURS, all, in_runtime, runtime};
 use crate::Outcome;
 use crate::cell::{Cell, Pattern, Transport};
 use crate::job::{Job, Side};
-use crate::load::{Report, Served, Tally, Trips};
+use crate::load::{Clients, Report, Served, Tally, Trips};
 
 pub(crate) static CONTENDER: Contender = Contender { name: BARE, variants, peer };
 
 fn variants(cell: Cell) -> &'static [&'static str] {
     match cell.pattern {
-        Pattern::PushPull | Pattern::ReqRep | Pattern::FanOut => FLAVOURS,
+        Pattern::PushPull | Pattern::ReqRep | Pattern::FanOut | Pattern::Router => FLAVOURS,
         _ => &[],
     }
 }
@@ -83,6 +83,16 @@ where
                 tasks.spawn(framed::receive(Tally::new(&job), stream));
             }
             Report::audience(all(tasks).await?)
+        }
+        Pattern::Router => {
+            let mut tasks = JoinSet::new();
+            if serves {
+                streams.into_iter().for_each(|stream| drop(tasks.spawn(framed::echo(stream))));
+            } else {
+                let clients = Clients::of(&job).into_iter().zip(streams);
+                clients.for_each(|(client, stream)| drop(tasks.spawn(framed::ask(client, stream))));
+            }
+            Ok(all(tasks).await?.into_iter().collect())
         }
         _ => {
             let stream = streams.pop().ok_or("no stream")?;
