@@ -1,10 +1,21 @@
 //! The clock of tasks that are polled by hand.
+//!
+//! A timer that is armed costs a runtime half a microsecond whenever it waits: it looks at its clock before and after,
+//! and has the kernel arm a timer too. A connection always has one, for its heartbeat, many seconds away. So timers that
+//! are far away are another runtime's, whose one thread does nothing but wait for them.
 
+use std::future::pending;
 use std::pin::{Pin, pin};
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
-use std::time::Instant as Time;
+use std::thread;
+use std::time::{Duration, Instant as Time};
 
+use tokio::runtime::{Builder, Handle};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// So near a deadline is the task's own runtime's: the other one would have to wake its thread.
+const NEAR: Duration = Duration::from_millis(200);
 
 /// Tokio's time, which tests can stop.
 pub(super) fn now() -> Time {
@@ -17,8 +28,7 @@ pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// Ready at the deadline. It wakes the task then, and perhaps before: while deadlines only move away, an armed timer
-    /// is left alone, and the clock is not asked. Without a deadline there is no timer, for every armed one costs the
-    /// runtime half a microsecond whenever it waits.
+    /// is left alone, and the clock is not asked. Without a deadline there is no timer.
     pub(super) fn poll(&mut self, deadline: Option<Time>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = deadline.map(Instant::from_std) else {
             self.0 = None;
@@ -27,20 +37,52 @@ impl Alarm {
         if self.0.as_ref().is_some_and(|timer| timer.deadline() <= deadline && !timer.is_elapsed()) {
             return Poll::Pending;
         }
-        if deadline <= Instant::now() {
+        self.arm(deadline, cx)
+    }
+
+    #[cold]
+    fn arm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Poll::Ready(());
         }
-        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        timer.as_mut().reset(deadline);
+        let far = if left > NEAR { far_runtime() } else { None };
+        let _entered = far.map(Handle::enter);
+        // Not `reset`: the one before may be of the other runtime.
+        let sleep = sleep_until(deadline);
+        let timer = match &mut self.0 {
+            Some(timer) => {
+                timer.set(sleep);
+                timer
+            }
+            none => none.insert(Box::pin(sleep)),
+        };
         // Whatever is left of tokio's budget: without any it would not keep the waker, and is not asked again.
         pin!(tokio::task::unconstrained(timer.as_mut())).poll(cx)
     }
 }
 
+/// The runtime of timers that are far away. `None`: there can be no further thread, or the task's clock is not the
+/// system's, for a test has stopped it.
+fn far_runtime() -> Option<&'static Handle> {
+    static FAR: OnceLock<Option<Handle>> = OnceLock::new();
+    let before = Time::now();
+    if now() < before || now() > Time::now() {
+        return None;
+    }
+    let start = || {
+        let runtime = Builder::new_current_thread().enable_time().build().ok()?;
+        let handle = runtime.handle().clone();
+        let wait = move || runtime.block_on(pending::<()>());
+        thread::Builder::new().name("zocket-timers".into()).spawn(wait).ok()?;
+        Some(handle)
+    };
+    FAR.get_or_init(start).as_ref()
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::time::Duration;
 
     use tokio::task::coop::consume_budget;
     use tokio::time::{sleep, timeout};
@@ -73,6 +115,14 @@ mod tests {
             due.await;
             assert_eq!(start.elapsed(), change);
         }
+    }
+
+    #[test]
+    fn a_far_alarm_rings_without_a_timer_of_its_tasks_runtime() {
+        let timeless = Builder::new_current_thread().build().unwrap();
+        let (deadline, mut alarm) = (now() + NEAR + NEAR / 2, Alarm::default());
+        timeless.block_on(poll_fn(|cx| alarm.poll(Some(deadline), cx)));
+        assert!(now() >= deadline);
     }
 
     #[tokio::test(start_paused = true)]

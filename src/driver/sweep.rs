@@ -3,16 +3,21 @@
 //! The connection that meets a new slab or a spare buffer of the pool looks, and hands that over if it ends before: the
 //! pool itself is used under locks and from any thread, and has no task.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
+use std::time::Instant as Time;
 
-use tokio::time::{Sleep, sleep};
-
+use super::alarm::{Alarm, now};
 use crate::pool::{Pool, YOUNG};
 
 /// A connection's part in it: mostly none.
 #[derive(Debug)]
-pub(super) struct Sweeper(Option<Pin<Box<Sleep>>>);
+pub(super) struct Sweeper(Option<Box<Sweep>>);
+
+#[derive(Debug)]
+struct Sweep {
+    due: Time,
+    alarm: Alarm,
+}
 
 impl Sweeper {
     pub(super) fn new(pool: &Pool) -> Self {
@@ -30,12 +35,15 @@ impl Sweeper {
 
     #[cold]
     fn wait(&mut self, pool: &Pool, cx: &mut Context<'_>) {
-        while let Poll::Ready(()) = self.0.get_or_insert_with(|| Box::pin(sleep(YOUNG))).as_mut().poll(cx) {
-            self.0 = None;
+        let begin = || Box::new(Sweep { due: now() + YOUNG, alarm: Alarm::default() });
+        let Sweep { due, alarm } = &mut **self.0.get_or_insert_with(begin);
+        while alarm.poll(Some(*due), cx).is_ready() {
             pool.sweep();
             if !pool.take_unwatched() {
-                break;
+                self.0 = None;
+                return;
             }
+            *due = now() + YOUNG;
         }
     }
 

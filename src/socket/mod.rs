@@ -69,7 +69,8 @@ pub trait Receives: Pattern {}
 /// # Runtime
 ///
 /// Connections run as tasks on the tokio runtime that is current when the socket is made; without one, on
-/// threads of the socket's [`Context`](crate::Context). The futures of a socket may be awaited anywhere.
+/// threads of the socket's [`Context`](crate::Context). Besides, one thread in the process, `zocket-timers`, does nothing
+/// but wait for timers that are far away. The futures of a socket may be awaited anywhere.
 /// For latency, await them in a spawned task: the future given to `block_on` or `#[tokio::main]` runs on a
 /// thread of its own in a multi-threaded runtime, and waking a thread costs more than everything else here.
 ///
