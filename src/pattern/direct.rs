@@ -6,7 +6,7 @@
 //!
 //! Source: RFC 28, "The REP socket type": replies go to the originating peer, or are dropped if it is gone.
 
-use super::fair_queue::FairQueue;
+use super::fair_queue::{FairQueue, Turn};
 use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
@@ -131,7 +131,12 @@ impl Inbound for Requests {
     }
 
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
-        let Origin { pipe, .. } = self.queue.next(lanes, into)?;
+        let mut is_bare = false;
+        let Origin { pipe, .. } = self.queue.next_by(|from| {
+            // Else nearly every request would be made in two frames and a vector, to be made one again.
+            is_bare = lanes.strip(from, &[&[]]);
+            if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty }
+        })?;
         let session = match self.stale.get_mut(pipe) {
             Some(stale) if *stale > 0 => {
                 *stale -= 1;
@@ -139,7 +144,7 @@ impl Inbound for Requests {
             }
             _ => self.sessions.of(pipe).unwrap_or_default(),
         };
-        Some(Origin { pipe, session })
+        Some(Origin { pipe, session, is_bare })
     }
 }
 

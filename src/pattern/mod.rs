@@ -68,8 +68,8 @@ pub(crate) trait Lanes {
     /// Moves the next message to `into`. False: there is none.
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool;
 
-    /// Takes these frames off the front of the next message, if it starts with them and goes on behind them. If not, what
-    /// is left of it is fit to be dropped only.
+    /// Takes these frames off the front of the next message, if it starts with them and goes on behind them. If not, it has
+    /// lost those before the first that differs.
     fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> bool;
 }
 
@@ -154,11 +154,13 @@ pub(crate) struct Origin {
     pub(crate) pipe: PipeId,
     /// Which conversation with that peer it belongs to, where the pattern counts them (REP).
     pub(crate) session: u32,
+    /// Its envelope was a delimiter and no more, and was taken off where it lay (REP).
+    pub(crate) is_bare: bool,
 }
 
 impl From<PipeId> for Origin {
     fn from(pipe: PipeId) -> Self {
-        Self { pipe, session: 0 }
+        Self { pipe, session: 0, is_bare: false }
     }
 }
 

@@ -189,8 +189,8 @@ impl Lane {
         self.pop(into)
     }
 
-    /// Takes these frames off the next message, if it starts with them and goes on behind them. If not, what is left of
-    /// it is fit to be dropped only.
+    /// Takes these frames off the next message, if it starts with them and goes on behind them. If not, it has lost those
+    /// before the first that differs.
     #[inline]
     pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
         match &mut self.held {

@@ -80,7 +80,8 @@ impl Socket<Kind> {
     }
 
     fn open(&self, origin: Origin, message: Message) -> Option<Request> {
-        let (envelope, message) = envelope::split(message).ok()?;
+        let (envelope, message) =
+            if origin.is_bare { (Vec::new(), message) } else { envelope::split(message).ok()? };
         let core = Arc::clone(&self.core);
         Some(Request { core, pipe: origin.pipe, session: origin.session, envelope, message })
     }
@@ -94,6 +95,7 @@ pub struct Request {
     core: Arc<Core<Kind>>,
     pipe: PipeId,
     session: u32,
+    /// Empty: a delimiter and no more.
     envelope: Vec<Frame>,
     message: Message,
 }
@@ -127,8 +129,9 @@ impl Request {
     /// If the future is dropped before it finished, nothing was sent, and the request is gone.
     pub async fn reply(self, message: impl IntoMessage) -> Result<(), SendError> {
         let Self { core, pipe, session, envelope, .. } = self;
+        let envelope = if envelope.is_empty() { &[Frame::new()][..] } else { &envelope };
         let sent = core
-            .send(message, |direct, message, view| direct.reply(pipe, session, &envelope, message, view))
+            .send(message, |direct, message, view| direct.reply(pipe, session, envelope, message, view))
             .await;
         sent.map_err(TrySendError::of_waiting)
     }
