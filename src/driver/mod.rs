@@ -27,9 +27,8 @@ use zocket_transport::Endpoint;
 
 use crate::error::Disconnect;
 use crate::event::Event;
-use crate::message::{Frame, Outgoing};
 use crate::options::SocketOptions;
-use crate::pipe::{Apart, Batch, Bell, HighWater, LaneId, Offer, PipeId, Taken};
+use crate::pipe::{Apart, Batch, Bell, HighWater, Inbox, LaneId, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -147,17 +146,14 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     /// Gives a place from [`poll_closing`](Self::poll_closing) up.
     fn leave_closing(&self, ticket: Ticket);
 
-    /// Takes a message from an in-process peer. Whoever is to be woken for it is added to `wakes`.
-    fn hand_over(
-        &self,
-        pipe: PipeId,
-        prefix: &[Frame],
-        message: &mut Outgoing<'_>,
-        wakes: &mut Wakes,
-    ) -> Offer;
+    /// Where an in-process peer puts messages for a pipe.
+    fn inbox(&self, pipe: PipeId) -> Option<Arc<Inbox>>;
 
-    /// Whether [`hand_over`](Self::hand_over) would take a message.
-    fn has_room(&self, pipe: PipeId) -> Offer;
+    /// A pipe's inbox was empty and is not any more. Whoever is to be woken for it is added to `wakes`.
+    fn announce(&self, pipe: PipeId, wakes: &mut Wakes);
+
+    /// Whether a pipe's lane is full. If so, its sender is told at low water.
+    fn starves(&self, pipe: PipeId) -> bool;
 
     /// A pipe for an in-process peer that answers to `peer_pipe` of `peer`. `capacity` is what the peer's own
     /// queue would have held.

@@ -153,7 +153,7 @@ mod tests {
         for (number, texts) in [(0, &["a", "b"][..]), (2, &["x", "y"])] {
             let lane = inlet.at(number).unwrap();
             for text in texts {
-                lane.push(&mut (&mut Message::from(*text)).into());
+                lane.append_copy(&[&[0, 1], text.as_bytes()].concat(), 1);
             }
             assert_eq!(lane.room(), 0);
         }

@@ -1,12 +1,13 @@
 //! One pipe's share of a socket's inbox: what one peer sent and nobody has received yet.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use super::inbox::{Arrivals, Inbox};
 use super::{ChunkQueue, HighWater};
-use crate::message::{Message, Outgoing};
+use crate::message::Message;
 use crate::pool::Pool;
 
 /// Received messages of one peer. Plain data under the socket's inbound lock.
@@ -34,7 +35,7 @@ enum Held {
     /// From a wire: chunks, decoded as they are received.
     Chunks(ChunkQueue),
     /// From an in-process peer: messages, never encoded.
-    Messages { queue: VecDeque<Message>, bytes: usize },
+    Messages(Arrivals),
 }
 
 impl Lane {
@@ -44,7 +45,7 @@ impl Lane {
 
     /// For an in-process peer, whose sender `resumer` wakes when it was refused and may go on.
     pub(crate) fn in_process(mark: HighWater, conflate: bool, resumer: Waker) -> Self {
-        let mut lane = Self::new(Held::Messages { queue: VecDeque::new(), bytes: 0 }, mark, conflate);
+        let mut lane = Self::new(Held::Messages(Arrivals::new(mark, conflate)), mark, conflate);
         lane.resumer = Some(resumer);
         lane
     }
@@ -53,7 +54,7 @@ impl Lane {
     pub(crate) fn sibling(&self) -> Self {
         let held = match &self.held {
             Held::Chunks(queue) => Held::Chunks(queue.sibling()),
-            Held::Messages { .. } => Held::Messages { queue: VecDeque::new(), bytes: 0 },
+            Held::Messages(_) => Held::Messages(Arrivals::new(self.mark, self.conflate)),
         };
         let lane = Self::new(held, self.mark, self.conflate);
         Self { muted: self.muted, orphaned: self.orphaned, ..lane }
@@ -63,6 +64,17 @@ impl Lane {
     pub(crate) fn link(&mut self, mark: HighWater, conflate: bool, resumer: Waker) {
         (self.mark, self.conflate) = (mark, conflate);
         self.resumer = Some(resumer);
+        if let Held::Messages(arrivals) = &self.held {
+            arrivals.limit(mark, conflate);
+        }
+    }
+
+    /// Where an in-process peer puts its messages.
+    pub(crate) fn inbox(&self) -> Option<&Arc<Inbox>> {
+        match &self.held {
+            Held::Chunks(_) => None,
+            Held::Messages(arrivals) => Some(arrivals.inbox()),
+        }
     }
 
     const fn new(held: Held, mark: HighWater, conflate: bool) -> Self {
@@ -83,15 +95,20 @@ impl Lane {
     pub(crate) fn messages(&self) -> usize {
         match &self.held {
             Held::Chunks(queue) => queue.messages(),
-            Held::Messages { queue, .. } => queue.len(),
+            Held::Messages(arrivals) => arrivals.held().0,
         }
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.load().1
+    }
+
+    /// Messages and bytes.
     #[inline]
-    pub(crate) const fn bytes(&self) -> usize {
+    fn load(&self) -> (usize, usize) {
         match &self.held {
-            Held::Chunks(queue) => queue.bytes(),
-            Held::Messages { bytes, .. } => *bytes,
+            Held::Chunks(queue) => (queue.messages(), queue.bytes()),
+            Held::Messages(arrivals) => arrivals.held(),
         }
     }
 
@@ -104,7 +121,10 @@ impl Lane {
         match () {
             () if self.orphaned => 0,
             () if self.conflate => usize::MAX,
-            () => self.mark.room(self.messages(), self.bytes()),
+            () => {
+                let (messages, bytes) = self.load();
+                self.mark.room(messages, bytes)
+            }
         }
     }
 
@@ -142,25 +162,6 @@ impl Lane {
         was_empty
     }
 
-    /// Takes a message whole, from an in-process peer. Marks are the caller's to ask first. Returns whether the
-    /// lane was empty before.
-    #[inline]
-    pub(crate) fn push(&mut self, message: &mut Outgoing<'_>) -> bool {
-        let was_empty = self.messages() == 0;
-        match &mut self.held {
-            Held::Chunks(queue) => queue.push(&[], message),
-            Held::Messages { queue, bytes } => {
-                *bytes += message.byte_len();
-                queue.push_back(Message::new());
-                if let Some(place) = queue.back_mut() {
-                    message.move_to(place);
-                }
-            }
-        }
-        self.keep_newest();
-        was_empty
-    }
-
     #[inline]
     fn keep_newest(&mut self) {
         if self.conflate {
@@ -173,13 +174,7 @@ impl Lane {
     pub(crate) fn pop(&mut self, into: &mut Message) -> bool {
         match &mut self.held {
             Held::Chunks(queue) => queue.pop(into),
-            Held::Messages { queue, bytes } => {
-                let Some(front) = queue.front_mut() else { return false };
-                std::mem::swap(front, into);
-                queue.pop_front();
-                *bytes -= into.byte_len();
-                true
-            }
+            Held::Messages(arrivals) => arrivals.pop(into),
         }
     }
 
@@ -195,13 +190,7 @@ impl Lane {
     pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
         match &mut self.held {
             Held::Chunks(queue) => queue.strip(frames),
-            Held::Messages { queue, bytes } => {
-                let Some(front) = queue.front_mut() else { return false };
-                *bytes -= front.byte_len();
-                let stripped = front.strip(frames);
-                *bytes += front.byte_len();
-                stripped
-            }
+            Held::Messages(arrivals) => arrivals.strip(frames),
         }
     }
 
@@ -226,18 +215,22 @@ impl Lane {
     /// Whether what was just taken from the lane concerns anybody else: who waits for room, or for its end.
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
-        (self.starved && self.mark.is_low(self.messages(), self.bytes()))
-            || (self.orphaned && self.messages() == 0)
+        (self.starved && self.is_low()) || (self.orphaned && self.messages() == 0)
     }
 
     /// Whether somebody who waited for room can go on: once, at low water.
     #[inline]
     pub(crate) fn resumes(&mut self) -> bool {
-        if !self.starved || self.muted || !self.mark.is_low(self.messages(), self.bytes()) {
+        if !self.starved || self.muted || !self.is_low() {
             return false;
         }
         self.starved = false;
         true
+    }
+
+    fn is_low(&self) -> bool {
+        let (messages, bytes) = self.load();
+        self.mark.is_low(messages, bytes)
     }
 
     /// Who waited for room.
@@ -249,8 +242,11 @@ impl Lane {
         self.muted = muted;
     }
 
-    pub(crate) const fn orphan(&mut self) {
+    pub(crate) fn orphan(&mut self) {
         self.orphaned = true;
+        if let Held::Messages(arrivals) = &self.held {
+            arrivals.close();
+        }
     }
 
     pub(crate) const fn is_orphaned(&self) -> bool {

@@ -5,15 +5,15 @@
 //! the connection's task moves whole chunks to and from the kernel, `recv` decodes one message from the front
 //! chunk. In-process peers skip the codec: their lane holds messages.
 //!
-//! Everything here is plain data: no lock, no task, no clock. A socket has two locks, one over its outgoing
-//! queues and routing, one over its lanes. The lock order is
+//! Everything here is plain data: no task, no clock, and no lock but that of an [`Inbox`]. A socket has two locks, one
+//! over its outgoing queues and routing, one over its lanes. The lock order is
 //!
 //! ```text
-//! outbound of a subscriber → outbound of its in-process publisher → inbound of any socket
+//! outbound of a subscriber → outbound of its in-process publisher → inbound of any socket → inbox
 //! ```
 //!
 //! so that a `send` may hand a message to an in-process peer's lane, and a `subscribe` may reach an in-process
-//! publisher. Nothing but the lock of the [`crate::pool`] is taken under `inbound`, except by a REQ: it hands a
+//! publisher. Besides, nothing but the lock of the [`crate::pool`] is taken under `inbound`, except by a REQ: it hands a
 //! request to an in-process REP or ROUTER under its own, which nobody wants who holds theirs. Wakers run after
 //! unlocking ([`crate::sync::Wakes`]).
 //!
@@ -23,6 +23,7 @@
 mod batch;
 mod bell;
 mod id;
+mod inbox;
 mod inlet;
 mod lane;
 mod mark;
@@ -35,6 +36,7 @@ pub(crate) use batch::{Batch, SLICES};
 pub(crate) use bell::Bell;
 pub(crate) use id::LaneId;
 pub use id::PipeId;
+pub(crate) use inbox::Inbox;
 pub(crate) use inlet::Inlet;
 pub(crate) use lane::Lane;
 pub use mark::HighWater;

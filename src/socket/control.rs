@@ -316,7 +316,7 @@ impl<P: Composition> Core<P> {
             match &mut state.outlet {
                 Outlet::Wire(outboxes) => out.effects.wakes.add_all(outboxes.close(closing)),
                 Outlet::Waiting(waiting) if !waiting.messages.is_empty() && closing == Closing::Draining => {}
-                Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
+                Outlet::Local(_) | Outlet::Waiting(_) => ending.push(pipe),
             }
         }
         out.effects.wakes.add_all(out.senders.all());
@@ -361,7 +361,7 @@ impl<P: Composition> Core<P> {
         for (pipe, state) in out.pipes.iter_mut() {
             match &mut state.outlet {
                 Outlet::Wire(outboxes) => out.effects.wakes.add_all(outboxes.close(Closing::Now)),
-                Outlet::Local { .. } | Outlet::Waiting(_) => ending.push(pipe),
+                Outlet::Local(_) | Outlet::Waiting(_) => ending.push(pipe),
             }
         }
         drop(locked);

@@ -9,6 +9,7 @@ mod inproc;
 pub(crate) mod kinds;
 mod lane;
 mod largest;
+mod local;
 mod locked;
 mod outlets;
 mod pipes;

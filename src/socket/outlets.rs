@@ -8,6 +8,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use zocket_transport::Endpoint;
 
+use super::local::Local;
 use super::locked::Effects;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
@@ -36,7 +37,7 @@ pub(super) enum Outlet {
     /// To a driver.
     Wire(Outboxes),
     /// Straight into the lane of an in-process peer.
-    Local { port: Arc<dyn Port>, pipe: PipeId },
+    Local(Local),
     /// To an in-process peer that has not bound yet.
     Waiting(Waiting),
 }
@@ -125,21 +126,21 @@ pub(super) struct Evicted {
 
 impl OutPipe {
     /// Ties the pipe to an in-process peer and hands over what waits. False: the peer has gone, and it waits on.
-    pub(super) fn link(&mut self, port: Arc<dyn Port>, pipe: PipeId, wakes: &mut Wakes) -> bool {
+    pub(super) fn link(&mut self, local: Local, wakes: &mut Wakes) -> bool {
         let Outlet::Waiting(waiting) = &mut self.outlet else { return false };
         while let Some(mut message) = waiting.messages.pop_front() {
             let bytes = message.byte_len();
-            if port.hand_over(pipe, &[], &mut (&mut message).into(), wakes) != Offer::Taken {
+            if local.offer(&[], &mut (&mut message).into(), wakes) != Offer::Taken {
                 waiting.messages.push_front(message);
                 return false;
             }
             waiting.bytes -= bytes;
         }
         // If it goes from here on, it finds us linked and says so.
-        if port.has_room(pipe) == Offer::Gone {
+        if local.room() == Offer::Gone {
             return false;
         }
-        self.outlet = Outlet::Local { port, pipe };
+        self.outlet = Outlet::Local(local);
         true
     }
 
@@ -147,7 +148,7 @@ impl OutPipe {
     pub(super) fn queued(&self) -> (usize, usize) {
         match &self.outlet {
             Outlet::Wire(outboxes) => outboxes.queued(),
-            Outlet::Local { .. } => (0, 0),
+            Outlet::Local(_) => (0, 0),
             Outlet::Waiting(waiting) => (waiting.messages.len(), waiting.bytes),
         }
     }
@@ -177,7 +178,7 @@ impl View<'_> {
                 self.effects.wakes.add(outboxes.first().stop(Disconnect::HandedOver));
                 None
             }
-            Outlet::Local { port, pipe } => Some(Evicted {
+            Outlet::Local(Local { port, pipe, .. }) => Some(Evicted {
                 old,
                 dialled: state.dialled,
                 endpoint: state.endpoint.clone(),
@@ -195,7 +196,7 @@ impl View<'_> {
             let has_room = match &mut state.outlet {
                 Outlet::Wire(outboxes) => outboxes.pick(lane, fits).fits(),
                 Outlet::Waiting(waiting) => conflate || waiting.has_room(mark),
-                Outlet::Local { port, pipe } => port.has_room(*pipe) == Offer::Taken,
+                Outlet::Local(local) => local.room() == Offer::Taken,
             };
             has_room.then_some(pipe)
         };
@@ -243,7 +244,7 @@ impl Outlets for View<'_> {
         let has_room = match &mut pipe.outlet {
             Outlet::Wire(outboxes) => outboxes.pick(self.lane, self.fits).has_room(),
             Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
-            Outlet::Local { port, pipe } => return port.has_room(*pipe),
+            Outlet::Local(local) => return local.room(),
         };
         if has_room { Offer::Taken } else { Offer::Full }
     }
@@ -260,9 +261,7 @@ impl Outlets for View<'_> {
                 let driver = outbox.push(prefix, message);
                 self.effects.wakes.add(driver);
             }
-            Outlet::Local { port, pipe } => {
-                return port.hand_over(*pipe, prefix, message, &mut self.effects.wakes);
-            }
+            Outlet::Local(local) => return local.offer(prefix, message, &mut self.effects.wakes),
             Outlet::Waiting(waiting) => {
                 if self.conflate {
                     waiting.clear();
@@ -294,7 +293,7 @@ impl Outlets for View<'_> {
                 let driver = outboxes.first().command(command);
                 self.wake(driver);
             }
-            Some(Outlet::Local { port, pipe }) => port.command(*pipe, command),
+            Some(Outlet::Local(Local { port, pipe, .. })) => port.command(*pipe, command),
             // Greeted with everything when somebody binds.
             Some(Outlet::Waiting(_)) | None => {}
         }

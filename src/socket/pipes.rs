@@ -9,6 +9,7 @@ use zocket_transport::Endpoint;
 
 use super::Composition;
 use super::core::{Core, Out};
+use super::local::Local;
 use super::locked::Effects;
 use super::outlets::{Drops, Evicted, OutPipe, Outlet};
 use crate::context::Waiter;
@@ -97,7 +98,7 @@ impl<P: Composition> Core<P> {
         if let Outlet::Waiting(_) = gone.outlet {
             self.forget_waiting(pipe, &gone.endpoint);
         }
-        if let Outlet::Local { port, pipe: answer } = gone.outlet {
+        if let Outlet::Local(Local { port, pipe: answer, .. }) = gone.outlet {
             if let Some((_, Ends { endpoint, peer })) = gone.peer {
                 self.report(Event::Disconnected { pipe, endpoint, peer, reason });
             }
@@ -174,7 +175,7 @@ impl<P: Composition> Core<P> {
                 out.effects.wakes.add(outboxes.first().stop(why));
                 None
             }
-            Outlet::Local { port, pipe } => Some((Arc::clone(port), *pipe)),
+            Outlet::Local(local) => Some((Arc::clone(&local.port), local.pipe)),
             Outlet::Waiting(_) => None,
         };
         drop(locked);
@@ -205,7 +206,7 @@ impl<P: Composition> Core<P> {
         greeting: Vec<Command>,
     ) -> Vec<Command> {
         match out.pipes.get(pipe).map(|pipe| &pipe.outlet) {
-            Some(Outlet::Local { port, pipe }) => {
+            Some(Outlet::Local(Local { port, pipe, .. })) => {
                 greeting.into_iter().for_each(|command| port.command(*pipe, command));
                 Vec::new()
             }

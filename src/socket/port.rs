@@ -9,16 +9,15 @@ use zocket_transport::Endpoint;
 use super::Composition;
 use super::core::Core;
 use super::inproc;
+use super::local::Local;
 use super::outlets::{OutPipe, Outlet};
 use crate::driver::{Ends, Linked, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::message::{Frame, Outgoing};
+use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{
-    Apart, Batch, Bell, Closing, HighWater, Inlet, Lane, LaneId, Offer, Outboxes, PipeId, Taken,
-};
+use crate::pipe::{Apart, Batch, Bell, Closing, HighWater, Inbox, Lane, LaneId, Outboxes, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -69,7 +68,7 @@ impl<P: Composition> Port for Core<P> {
             Some(Outlet::Wire(outboxes)) if !outboxes.is_open() && out.closing == Closing::Open => {
                 return Ok(Vec::new());
             }
-            Some(Outlet::Wire(_) | Outlet::Local { .. }) if out.closing != Closing::Now => {}
+            Some(Outlet::Wire(_) | Outlet::Local(_)) if out.closing != Closing::Now => {}
             _ => return Err(Disconnect::Closed),
         }
         let (pattern, mut view) = out.split(&self.options);
@@ -271,52 +270,28 @@ impl<P: Composition> Port for Core<P> {
         self.lock_out().closers.leave(ticket);
     }
 
-    fn hand_over(
-        &self,
-        pipe: PipeId,
-        prefix: &[Frame],
-        message: &mut Outgoing<'_>,
-        wakes: &mut Wakes,
-    ) -> Offer {
-        let mut half = self.enter_in();
-        let inn = &mut *half;
-        let inlet = inn.lanes.get_mut(pipe).filter(|inlet| !inlet.is_orphaned());
-        let Some(lane) = inlet.map(Inlet::first) else { return Offer::Gone };
-        if !P::RECEIVES {
-            return Offer::Taken;
-        }
-        if !lane.has_room() {
-            return Offer::Full;
-        }
-        let was_empty = if prefix.is_empty() {
-            lane.push(message)
-        } else {
-            let mut message = message.take();
-            prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
-            lane.push(&mut (&mut message).into())
-        };
-        if was_empty {
-            inn.pattern.ready(pipe);
-        }
-        if !inn.receivers.is_empty() {
-            wakes.add(inn.receivers.first());
-        }
-        self.leave(half);
-        Offer::Taken
+    fn inbox(&self, pipe: PipeId) -> Option<Arc<Inbox>> {
+        self.lock_in().lanes.get_mut(pipe)?.first().inbox().map(Arc::clone)
     }
 
-    fn has_room(&self, pipe: PipeId) -> Offer {
-        match self.lock_in().lanes.get_mut(pipe).filter(|inlet| !inlet.is_orphaned()) {
-            None => Offer::Gone,
-            Some(_) if !P::RECEIVES => Offer::Taken,
-            Some(inlet) => {
-                if inlet.first().has_room() {
-                    Offer::Taken
-                } else {
-                    Offer::Full
+    fn announce(&self, pipe: PipeId, wakes: &mut Wakes) {
+        let mut half = self.enter_in();
+        let inn = &mut *half;
+        if let Some(inlet) = inn.lanes.get_mut(pipe) {
+            if P::RECEIVES {
+                inn.pattern.ready(pipe);
+                if !inn.receivers.is_empty() {
+                    wakes.add(inn.receivers.first());
                 }
+            } else {
+                while inlet.pop(&mut Message::new()) {}
             }
         }
+        self.leave(half);
+    }
+
+    fn starves(&self, pipe: PipeId) -> bool {
+        self.lock_in().lanes.get_mut(pipe).is_some_and(|inlet| !inlet.first().has_room())
     }
 
     fn resume(&self, pipe: PipeId) {
@@ -333,7 +308,7 @@ impl<P: Composition> Port for Core<P> {
         let resumer = resumer(Arc::clone(&peer), peer_pipe);
         let conflate = self.options.conflate || peer.options().conflate;
         let lane = Lane::in_process(self.options.receive_high_water.plus(capacity), conflate, resumer);
-        self.attach_with(endpoint, lane, Outlet::Local { port: peer, pipe: peer_pipe }, false)
+        self.attach_with(endpoint, lane, Outlet::Local(Local::new(peer, peer_pipe)), false)
     }
 
     fn link_local(
@@ -351,7 +326,7 @@ impl<P: Composition> Port for Core<P> {
             lane.first().link(self.options.receive_high_water.plus(capacity), conflate, resumer);
         }
         let linked = match out.pipes.get_mut(pipe) {
-            Some(state) => state.link(peer, peer_pipe, &mut out.effects.wakes),
+            Some(state) => state.link(Local::new(peer, peer_pipe), &mut out.effects.wakes),
             None => true,
         };
         out.resume(pipe);
@@ -370,7 +345,7 @@ impl<P: Composition> Port for Core<P> {
             let is_open = out.closing == Closing::Open;
             // It may have another peer by now, or none yet.
             let is_linked =
-                |state: &&mut OutPipe| matches!(state.outlet, Outlet::Local { pipe, .. } if pipe == from);
+                |state: &&mut OutPipe| matches!(&state.outlet, Outlet::Local(local) if local.pipe == from);
             let Some(state) = out.pipes.get_mut(pipe).filter(is_linked) else { return };
             let ends = state.peer.as_ref().map(|(_, ends)| ends.clone());
             (if state.dialled && is_open { self.wait_for_name(state) } else { None }, ends)

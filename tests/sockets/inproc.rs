@@ -72,6 +72,44 @@ async fn a_sender_is_told_of_room_however_the_two_meet() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn between_threads_with_the_smallest_marks_everything_arrives_once_and_nobody_waits_for_ever() {
+    use zocket::HighWater;
+    const EACH: u64 = 5000;
+    let (context, one) = (Context::new(), HighWater::messages(1));
+    let pull = Pull::builder().context(&context).receive_high_water(one).build();
+    soon(pull.bind("inproc://x")).await.unwrap();
+    let pull = std::sync::Arc::new(pull);
+    let senders = [0, 1].map(|sender| {
+        let push = Push::builder().context(&context).send_high_water(one).build();
+        push.connect("inproc://x").unwrap();
+        tokio::spawn(async move {
+            for number in 0..EACH {
+                push.send(&(number * 2 + sender).to_le_bytes()).await.unwrap();
+            }
+            push.close().await.messages
+        })
+    });
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..2 {
+        let (pull, tell) = (std::sync::Arc::clone(&pull), tell.clone());
+        tokio::spawn(async move {
+            while let Ok(message) = pull.recv().await {
+                tell.send(u64::from_le_bytes(message.first()[..].try_into().unwrap())).unwrap();
+            }
+        });
+    }
+    let mut got = Vec::new();
+    for _ in 0..2 * EACH {
+        got.push(soon(told.recv()).await.unwrap());
+    }
+    got.sort_unstable();
+    assert!(got.into_iter().eq(0..2 * EACH));
+    for sender in senders {
+        assert_eq!(soon(sender).await.unwrap(), 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_binder_keeps_no_pipe_to_who_left_while_they_met() {
     for _ in 0..50 {
