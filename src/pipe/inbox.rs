@@ -25,7 +25,12 @@ pub(crate) struct Inbox {
 /// On a cache line of its own.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Entry(Mutex<Tail>);
+struct Entry {
+    tail: Mutex<Tail>,
+    /// Messages that entered, as the receiver sees it who need not lock to find nothing. What was announced it sees: the
+    /// announcement takes the lock that it holds.
+    entered: AtomicUsize,
+}
 
 /// What the receiver has taken, from the beginning. The sender may know less of it.
 #[derive(Debug, Default)]
@@ -116,7 +121,7 @@ impl Inbox {
     /// message that is refused is as it was.
     #[inline]
     pub(crate) fn push(&self, prefix: &[Frame], message: &mut Outgoing<'_>) -> Result<bool, Offer> {
-        let mut tail = lock(&self.entry.0);
+        let mut tail = lock(&self.entry.tail);
         match tail.offer(&self.left) {
             Offer::Taken => {}
             refusal => return Err(refusal),
@@ -135,12 +140,13 @@ impl Inbox {
             }
         }
         tail.entered.add(1, bytes);
+        self.entry.entered.store(tail.entered.messages, Ordering::Relaxed);
         Ok(was_empty)
     }
 
     /// Whether a message would be taken, as far as the sender knows: there may be room by now.
     pub(crate) fn offer(&self) -> Offer {
-        lock(&self.entry.0).offer(&self.left)
+        lock(&self.entry.tail).offer(&self.left)
     }
 }
 
@@ -157,7 +163,8 @@ impl Arrivals {
     pub(super) fn new(mark: HighWater, conflate: bool) -> Self {
         let (entered, left) = (Count::default(), Count::default());
         let tail = Tail { queue: VecDeque::new(), entered, left, mark, conflate, closed: false };
-        let inbox = Arc::new(Inbox { entry: Entry(Mutex::new(tail)), left: Left::default() });
+        let entry = Entry { tail: Mutex::new(tail), entered: AtomicUsize::new(0) };
+        let inbox = Arc::new(Inbox { entry, left: Left::default() });
         Self { inbox, front: VecDeque::new(), left }
     }
 
@@ -167,21 +174,26 @@ impl Arrivals {
 
     /// What has arrived and was not taken: messages and bytes.
     pub(super) fn held(&self) -> (usize, usize) {
-        let Count { messages, bytes } = lock(&self.inbox.entry.0).entered.since(self.left);
+        let Count { messages, bytes } = lock(&self.inbox.entry.tail).entered.since(self.left);
         (messages, bytes)
     }
 
     /// The next message.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<&mut Message> {
-        if self.front.is_empty() {
-            std::mem::swap(&mut self.front, &mut lock(&self.inbox.entry.0).queue);
+        if self.front.is_empty() && self.inbox.entry.entered.load(Ordering::Relaxed) != self.left.messages {
+            self.refill();
         }
         self.front.front_mut()
     }
 
+    #[inline(never)]
+    fn refill(&mut self) {
+        std::mem::swap(&mut self.front, &mut lock(&self.inbox.entry.tail).queue);
+    }
+
     /// Moves the next message to `into`. False: there is none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&mut self, into: &mut Message) -> bool {
         let Some(next) = self.next() else { return false };
         std::mem::swap(next, into);
@@ -202,13 +214,13 @@ impl Arrivals {
     }
 
     pub(super) fn limit(&self, mark: HighWater, conflate: bool) {
-        let mut tail = lock(&self.inbox.entry.0);
+        let mut tail = lock(&self.inbox.entry.tail);
         (tail.mark, tail.conflate) = (mark, conflate);
     }
 
     /// Nothing more is taken.
     pub(super) fn close(&self) {
-        lock(&self.inbox.entry.0).closed = true;
+        lock(&self.inbox.entry.tail).closed = true;
     }
 }
 

@@ -63,6 +63,7 @@ impl Target {
         for cell in ["push_pull/inproc/64", "push_pull/inproc/4096"] {
             add(cell, Rate, Libzmq, AtLeast(3.0));
             add(cell, Rate, Bare, AtLeast(1.0));
+            add(cell, Rate, OtherFlavour, AtLeast(0.6));
         }
         for transport in ["tcp", "ipc"] {
             let pinned = format!("req_rep/{transport}/1/pinned");
