@@ -8,10 +8,10 @@ use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::{Duration, Instant as Time};
+use std::{process, thread};
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// So near a deadline is the task's own runtime's: the other one would have to wake its thread.
@@ -62,22 +62,25 @@ impl Alarm {
     }
 }
 
-/// The runtime of timers that are far away. `None`: there can be no further thread, or the task's clock is not the
-/// system's, for a test has stopped it.
+/// The runtime of timers that are far away. `None`: there can be no further thread; or this is a fork, which has but the
+/// one that forked; or the task's clock is not the system's, for a test has stopped it. (If it does so later, what is
+/// armed goes by the system's.)
 fn far_runtime() -> Option<&'static Handle> {
-    static FAR: OnceLock<Option<Handle>> = OnceLock::new();
+    static FAR: OnceLock<Option<(u32, Handle)>> = OnceLock::new();
     let before = Time::now();
     if now() < before || now() > Time::now() {
         return None;
     }
     let start = || {
-        let runtime = Builder::new_current_thread().enable_time().build().ok()?;
-        let handle = runtime.handle().clone();
-        let wait = move || runtime.block_on(pending::<()>());
+        // It is never dropped: that would panic here, inside another one.
+        let runtime: &Runtime =
+            Box::leak(Box::new(Builder::new_current_thread().enable_time().build().ok()?));
+        let wait = || runtime.block_on(pending::<()>());
         thread::Builder::new().name("zocket-timers".into()).spawn(wait).ok()?;
-        Some(handle)
+        Some((process::id(), runtime.handle().clone()))
     };
-    FAR.get_or_init(start).as_ref()
+    let (process, handle) = FAR.get_or_init(start).as_ref()?;
+    (*process == process::id()).then_some(handle)
 }
 
 #[cfg(test)]
@@ -120,9 +123,20 @@ mod tests {
     #[test]
     fn a_far_alarm_rings_without_a_timer_of_its_tasks_runtime() {
         let timeless = Builder::new_current_thread().build().unwrap();
-        let (deadline, mut alarm) = (now() + NEAR + NEAR / 2, Alarm::default());
+        let (deadline, mut alarm) = (now() + 3 * NEAR, Alarm::default());
         timeless.block_on(poll_fn(|cx| alarm.poll(Some(deadline), cx)));
         assert!(now() >= deadline);
+    }
+
+    #[tokio::test]
+    async fn by_the_systems_clock_too_an_alarm_rings_at_the_last_deadline() {
+        let (near, far) = (now() + NEAR / 10, now() + 100 * NEAR);
+        let mut alarm = Alarm::default();
+        for deadline in [far, near, far] {
+            assert!(poll_fn(|cx| Poll::Ready(alarm.poll(Some(deadline), cx))).await.is_pending());
+        }
+        timeout(50 * NEAR, poll_fn(|cx| alarm.poll(Some(near), cx))).await.expect("it rings");
+        assert!(now() >= near);
     }
 
     #[tokio::test(start_paused = true)]

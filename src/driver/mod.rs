@@ -149,8 +149,8 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     /// Where an in-process peer puts messages for a pipe.
     fn inbox(&self, pipe: PipeId) -> Option<Arc<Inbox>>;
 
-    /// A pipe's inbox was empty and is not any more. Whoever is to be woken for it is added to `wakes`.
-    fn announce(&self, pipe: PipeId, wakes: &mut Wakes);
+    /// Something came into a pipe's inbox. Whoever is to be woken for it is added to `wakes`. Says whether others wait too.
+    fn announce(&self, pipe: PipeId, wakes: &mut Wakes) -> bool;
 
     /// Whether a pipe's lane is full. If so, its sender is told at low water.
     fn starves(&self, pipe: PipeId) -> bool;

@@ -134,7 +134,7 @@ impl Inbound for Requests {
         let mut is_bare = false;
         let Origin { pipe, .. } = self.queue.next_by(|from| {
             // Else nearly every request would be made in two frames and a vector, to be made one again.
-            is_bare = lanes.strip(from, &[&[]]);
+            is_bare = lanes.strip(from, &[&[]]) == Some(true);
             if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty }
         })?;
         let session = match self.stale.get_mut(pipe) {

@@ -135,9 +135,9 @@ impl Lanes for FakeLanes {
         self.lane(from).and_then(VecDeque::pop_front).map(|message| *into = message).is_some()
     }
 
-    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> bool {
+    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> Option<bool> {
         let next = self.lane(from).and_then(VecDeque::front_mut);
-        next.is_some_and(|message| message.strip(frames))
+        next.map(|message| message.strip(frames))
     }
 }
 

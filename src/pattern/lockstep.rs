@@ -245,11 +245,10 @@ impl Inbound for Answer {
         let envelope = &envelope[usize::from(id.is_none())..];
         let Self { queue, dropped, .. } = self;
         let origin = queue.next_by(|from| {
-            if from == pipe && lanes.strip(from, envelope) && lanes.pop(from, into) {
+            let fits = if from == pipe { lanes.strip(from, envelope) } else { Some(false) };
+            let Some(fits) = fits.filter(|_| lanes.pop(from, into)) else { return Turn::Empty };
+            if fits {
                 return Turn::Taken;
-            }
-            if !lanes.pop(from, into) {
-                return Turn::Empty;
             }
             *dropped += 1;
             Turn::Dropped

@@ -69,8 +69,8 @@ pub(crate) trait Lanes {
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool;
 
     /// Takes these frames off the front of the next message, if it starts with them and goes on behind them. If not, it has
-    /// lost those before the first that differs.
-    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> bool;
+    /// lost those before the first that differs. `None`: there is no message, which a moment later need not be true.
+    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> Option<bool>;
 }
 
 /// How routing a message ended. Unless `Sent`, the message is as it was.
@@ -178,7 +178,7 @@ pub(crate) trait Inbound: Send + 'static {
     /// The pipe is gone. What had arrived stays readable, so the lane is forgotten only when it is empty.
     fn detach(&mut self, _pipe: PipeId) {}
 
-    /// The lane went from empty to not empty.
+    /// Something came into the lane where nothing was. It may have been read since, or stand behind what has not been.
     fn ready(&mut self, pipe: PipeId);
 
     /// The outbound half has a notice for the application: what `command`, `lost` or `detach` returned.

@@ -204,18 +204,22 @@ impl Arrivals {
     }
 
     /// As [`Lane::strip`](super::Lane::strip).
-    pub(super) fn strip(&mut self, frames: &[&[u8]]) -> bool {
-        let Some(next) = self.next() else { return false };
+    pub(super) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
+        let next = self.next()?;
         let bytes = next.byte_len();
         let is_stripped = next.strip(frames);
         let gone = bytes - next.byte_len();
         self.left.add(0, gone);
-        is_stripped
+        Some(is_stripped)
     }
 
-    pub(super) fn limit(&self, mark: HighWater, conflate: bool) {
+    pub(super) fn limit(&mut self, mark: HighWater, conflate: bool) {
         let mut tail = lock(&self.inbox.entry.tail);
         (tail.mark, tail.conflate) = (mark, conflate);
+        drop(tail);
+        if conflate {
+            (1..self.held().0).for_each(|_| _ = self.pop(&mut Message::new()));
+        }
     }
 
     /// Nothing more is taken.
@@ -280,7 +284,7 @@ mod tests {
         let (inbox, mut arrivals) = arrivals(9, false);
         let mut reply = Message::from(["id", "", "body"]);
         inbox.push(&[], &mut (&mut reply).into()).unwrap();
-        assert!(arrivals.strip(&[b"id", b""]));
+        assert_eq!(arrivals.strip(&[b"id", b""]), Some(true));
         assert_eq!(arrivals.held(), (1, 4));
         assert_eq!((pop(&mut arrivals).unwrap().as_str(), arrivals.held()), ("body", (0, 0)));
     }

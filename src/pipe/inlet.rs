@@ -58,8 +58,9 @@ impl Inlet {
         self.all().map(Lane::messages).sum()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.all().map(Lane::bytes).sum()
+    /// Messages and bytes.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        self.all().map(Lane::load).fold((0, 0), |(messages, bytes), (m, b)| (messages + m, bytes + b))
     }
 
     #[inline]
@@ -104,7 +105,7 @@ impl Inlet {
     }
 
     /// As [`Lane::strip`], of the lane whose turn it is.
-    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
+    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
         let number = if self.more.is_empty() { 0 } else { self.current().unwrap_or_default() };
         self.get_mut(number).strip(frames)
     }

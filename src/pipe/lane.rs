@@ -64,7 +64,7 @@ impl Lane {
     pub(crate) fn link(&mut self, mark: HighWater, conflate: bool, resumer: Waker) {
         (self.mark, self.conflate) = (mark, conflate);
         self.resumer = Some(resumer);
-        if let Held::Messages(arrivals) = &self.held {
+        if let Held::Messages(arrivals) = &mut self.held {
             arrivals.limit(mark, conflate);
         }
     }
@@ -99,13 +99,9 @@ impl Lane {
         }
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.load().1
-    }
-
     /// Messages and bytes.
     #[inline]
-    fn load(&self) -> (usize, usize) {
+    pub(crate) fn load(&self) -> (usize, usize) {
         match &self.held {
             Held::Chunks(queue) => (queue.messages(), queue.bytes()),
             Held::Messages(arrivals) => arrivals.held(),
@@ -185,11 +181,11 @@ impl Lane {
     }
 
     /// Takes these frames off the next message, if it starts with them and goes on behind them. If not, it has lost those
-    /// before the first that differs.
+    /// before the first that differs. `None`: there is none.
     #[inline]
-    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
+    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
         match &mut self.held {
-            Held::Chunks(queue) => queue.strip(frames),
+            Held::Chunks(queue) => (queue.messages() > 0).then(|| queue.strip(frames)),
             Held::Messages(arrivals) => arrivals.strip(frames),
         }
     }

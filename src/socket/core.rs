@@ -485,7 +485,7 @@ impl Lanes for LanesView<'_> {
         popped
     }
 
-    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> bool {
-        self.lanes.get_mut(from).is_some_and(|inlet| inlet.strip(frames))
+    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> Option<bool> {
+        self.lanes.get_mut(from)?.strip(frames)
     }
 }

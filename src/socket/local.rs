@@ -12,24 +12,27 @@ pub(super) struct Local {
     pub(super) port: Arc<dyn Port>,
     pub(super) pipe: PipeId,
     inbox: Arc<Inbox>,
+    /// More receivers waited than were woken: the next message is announced whatever is there.
+    is_awaited: bool,
 }
 
 impl Local {
     pub(super) fn new(port: Arc<dyn Port>, pipe: PipeId) -> Self {
         let inbox = port.inbox(pipe).unwrap_or_else(Inbox::gone);
-        Self { port, pipe, inbox }
+        Self { port, pipe, inbox, is_awaited: false }
     }
 
     /// Puts a message into the lane. Whoever is to be woken for it is added to `wakes`.
     #[inline]
-    pub(super) fn offer(&self, prefix: &[Frame], message: &mut Outgoing<'_>, wakes: &mut Wakes) -> Offer {
+    pub(super) fn offer(&mut self, prefix: &[Frame], message: &mut Outgoing<'_>, wakes: &mut Wakes) -> Offer {
         loop {
             match self.inbox.push(prefix, message) {
-                Ok(true) => {
-                    self.port.announce(self.pipe, wakes);
+                Ok(was_empty) => {
+                    if was_empty || self.is_awaited {
+                        self.is_awaited = self.port.announce(self.pipe, wakes);
+                    }
                     return Offer::Taken;
                 }
-                Ok(false) => return Offer::Taken,
                 Err(refusal) if self.stands(refusal) => return refusal,
                 Err(_) => {}
             }

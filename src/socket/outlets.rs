@@ -126,7 +126,7 @@ pub(super) struct Evicted {
 
 impl OutPipe {
     /// Ties the pipe to an in-process peer and hands over what waits. False: the peer has gone, and it waits on.
-    pub(super) fn link(&mut self, local: Local, wakes: &mut Wakes) -> bool {
+    pub(super) fn link(&mut self, mut local: Local, wakes: &mut Wakes) -> bool {
         let Outlet::Waiting(waiting) = &mut self.outlet else { return false };
         while let Some(mut message) = waiting.messages.pop_front() {
             let bytes = message.byte_len();
@@ -152,6 +152,11 @@ impl OutPipe {
             Outlet::Waiting(waiting) => (waiting.messages.len(), waiting.bytes),
         }
     }
+}
+
+/// A dialled pipe outlives its in-process peer: it waits for the next one, as it is about to be told.
+fn unless_dialled(is_dialled: bool, offer: Offer) -> Offer {
+    if is_dialled && offer == Offer::Gone { Offer::Full } else { offer }
 }
 
 impl View<'_> {
@@ -244,7 +249,7 @@ impl Outlets for View<'_> {
         let has_room = match &mut pipe.outlet {
             Outlet::Wire(outboxes) => outboxes.pick(self.lane, self.fits).has_room(),
             Outlet::Waiting(waiting) => self.conflate || waiting.has_room(self.mark),
-            Outlet::Local(local) => return local.room(),
+            Outlet::Local(local) => return unless_dialled(pipe.dialled, local.room()),
         };
         if has_room { Offer::Taken } else { Offer::Full }
     }
@@ -261,7 +266,10 @@ impl Outlets for View<'_> {
                 let driver = outbox.push(prefix, message);
                 self.effects.wakes.add(driver);
             }
-            Outlet::Local(local) => return local.offer(prefix, message, &mut self.effects.wakes),
+            Outlet::Local(local) => {
+                let offer = local.offer(prefix, message, &mut self.effects.wakes);
+                return unless_dialled(pipe.dialled, offer);
+            }
             Outlet::Waiting(waiting) => {
                 if self.conflate {
                     waiting.clear();

@@ -83,16 +83,20 @@ impl<P: Composition> Core<P> {
         out.effects.report_drops(pipe, queued, why);
         out.effects.wakes.add_all(out.senders.all());
         out.effects.wakes.add_all(out.linked.all());
-        let mut inn = self.lock_in();
-        inn.pattern.detach(pipe);
+        let mut half = self.lock_in();
+        let inn = &mut *half;
         if let Some(inlet) = inn.lanes.get_mut(pipe) {
             inlet.orphan();
-            if inlet.is_empty() {
+            if P::RECEIVES && !inlet.is_empty() {
+                // An in-process sender may be about to say so, and would not be heard.
+                inn.pattern.ready(pipe);
+            } else {
                 inn.lanes.remove(pipe);
             }
         }
+        inn.pattern.detach(pipe);
         out.effects.wakes.add_all(inn.receivers.all());
-        drop(inn);
+        drop(half);
         self.unmute(out);
         drop(locked);
         if let Outlet::Waiting(_) = gone.outlet {

@@ -274,10 +274,11 @@ impl<P: Composition> Port for Core<P> {
         self.lock_in().lanes.get_mut(pipe)?.first().inbox().map(Arc::clone)
     }
 
-    fn announce(&self, pipe: PipeId, wakes: &mut Wakes) {
+    fn announce(&self, pipe: PipeId, wakes: &mut Wakes) -> bool {
         let mut half = self.enter_in();
         let inn = &mut *half;
-        if let Some(inlet) = inn.lanes.get_mut(pipe) {
+        // What an orphan holds was announced when it became one.
+        if let Some(inlet) = inn.lanes.get_mut(pipe).filter(|inlet| !inlet.is_orphaned()) {
             if P::RECEIVES {
                 inn.pattern.ready(pipe);
                 if !inn.receivers.is_empty() {
@@ -287,7 +288,9 @@ impl<P: Composition> Port for Core<P> {
                 while inlet.pop(&mut Message::new()) {}
             }
         }
+        let is_awaited = !inn.receivers.is_empty();
         self.leave(half);
+        is_awaited
     }
 
     fn starves(&self, pipe: PipeId) -> bool {
@@ -348,7 +351,10 @@ impl<P: Composition> Port for Core<P> {
                 |state: &&mut OutPipe| matches!(&state.outlet, Outlet::Local(local) if local.pipe == from);
             let Some(state) = out.pipes.get_mut(pipe).filter(is_linked) else { return };
             let ends = state.peer.as_ref().map(|(_, ends)| ends.clone());
-            (if state.dialled && is_open { self.wait_for_name(state) } else { None }, ends)
+            let name = if state.dialled && is_open { self.wait_for_name(state) } else { None };
+            // Who has sent meanwhile was told that the pipe is full.
+            out.resume(pipe);
+            (name, ends)
         };
         let Some(name) = name else { return self.end(pipe, Disconnect::PeerClosed) };
         self.lost(pipe, Batch::default());

@@ -118,7 +118,7 @@ impl<P: Composition> Core<P> {
         let inn = self.lock_in();
         for peer in &mut peers {
             if let Some(lane) = inn.lanes.get(peer.pipe) {
-                (peer.receive_queue, peer.receive_queue_bytes) = (lane.messages(), lane.bytes());
+                (peer.receive_queue, peer.receive_queue_bytes) = lane.load();
             }
         }
         peers

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zocket::{Context, Dealer, Event, Pair, Pub, Pull, Push, Reconnect, Router, Sub, TrySendError};
+use zocket::{Context, Dealer, Event, Pair, Pub, Pull, Push, Reconnect, Rep, Req, Router, Sub, TrySendError};
 
 use crate::stage::{Place, Scheme, soon, until};
 
@@ -107,6 +107,99 @@ async fn between_threads_with_the_smallest_marks_everything_arrives_once_and_nob
     assert!(got.into_iter().eq(0..2 * EACH));
     for sender in senders {
         assert_eq!(soon(sender).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_was_woken_and_does_not_look_holds_up_no_other() {
+    let context = Context::new();
+    let pull = std::sync::Arc::new(Pull::builder().context(&context).build());
+    let push = Push::builder().context(&context).build();
+    pull.bind("inproc://x").await.unwrap();
+    push.connect("inproc://x").unwrap();
+    let mut first_in_line = std::pin::pin!(pull.recv());
+    assert!(futures::poll!(&mut first_in_line).is_pending());
+    let mut next = Box::pin({
+        let pull = std::sync::Arc::clone(&pull);
+        async move { pull.recv().await }
+    });
+    assert!(futures::poll!(&mut next).is_pending());
+    let next = tokio::spawn(next);
+    // It is polled as the task that it is now, and waits again in its old place.
+    tokio::task::yield_now().await;
+    for number in ["1", "2"] {
+        push.send(number).await.unwrap();
+    }
+    assert_eq!(soon(next).await.unwrap().unwrap(), "1");
+    assert_eq!(soon(first_in_line).await.unwrap(), "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn between_threads_every_request_gets_its_own_reply_whatever_was_given_up_before() {
+    const REQUESTS: u32 = 20_000;
+    let context = Context::new();
+    let rep = Rep::builder().context(&context).build();
+    rep.bind("inproc://x").await.unwrap();
+    // It is awake when a request comes, and answers while the other side still sends.
+    let replying = tokio::spawn(async move {
+        loop {
+            match rep.try_recv() {
+                Ok(request) if *request.message() == "over" => return request.reply("over").await.unwrap(),
+                Ok(request) => {
+                    let echo = request.message().clone();
+                    request.reply(echo).await.unwrap();
+                }
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let req = Req::builder().context(&context).build();
+    req.connect("inproc://x").unwrap();
+    for number in 0..REQUESTS {
+        if number % 3 == 0 {
+            drop(futures::FutureExt::now_or_never(req.request("given up")));
+        }
+        let question = number.to_string();
+        assert_eq!(soon(req.request(&*question)).await.unwrap(), *question);
+    }
+    assert_eq!(soon(req.request("over")).await.unwrap(), "over");
+    soon(replying).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_binds_a_name_anew_hears_a_sender_that_never_paused() {
+    let context = Context::new();
+    let push = Push::builder().context(&context).build();
+    push.connect("inproc://x").unwrap();
+    let sending = tokio::spawn(async move {
+        loop {
+            push.send("m").await.unwrap();
+        }
+    });
+    for _ in 0..200 {
+        let pull = Pull::builder().context(&context).build();
+        soon(pull.bind("inproc://x")).await.unwrap();
+        for _ in 0..10 {
+            soon(pull.recv()).await.unwrap();
+        }
+        pull.close().await;
+    }
+    sending.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_while_its_pipe_ended_is_read() {
+    for _ in 0..500 {
+        let context = Context::new();
+        let dealer = Dealer::builder().context(&context).routing_id("d").build();
+        dealer.bind("inproc://x").await.unwrap();
+        let router = Router::builder().context(&context).build();
+        router.connect("inproc://x").unwrap();
+        let sending = tokio::spawn(async move { dealer.try_send("m").map(|()| dealer) });
+        soon(router.disconnect("inproc://x")).await.unwrap();
+        if let Ok(_dealer) = soon(sending).await.unwrap() {
+            assert_eq!(soon(router.recv()).await.unwrap(), ["d", "m"]);
+        }
     }
 }
 

@@ -186,10 +186,13 @@ impl Core<Kind> {
     fn ask(&self, ask: &mut Ask, message: &mut Outgoing<'_>, view: &mut View<'_>) -> Routed {
         // Held over the sending too, so that a request takes it once; see `pipe` on the order of locks.
         let mut inn = self.enter_in();
+        // Not later: an in-process peer may answer as soon as it has the request. A reply to one that is still open has
+        // an id, and is told from the next by that.
+        if ask.asked().is_none() {
+            inn.drain();
+        }
         let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
         if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
-            // The reply cannot have come yet: that takes this lock.
-            inn.drain();
             inn.pattern.expect(asked);
             // A request that this one replaced must hear of it.
             if !inn.receivers.is_empty() {
