@@ -169,8 +169,8 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
     fn link_local(&self, pipe: PipeId, peer: Arc<dyn Port>, peer_pipe: PipeId, capacity: HighWater)
     -> Linked;
 
-    /// The in-process peer is gone, whose pipe was `from`. A connected pipe waits for the next one of that name.
-    fn unlink_local(&self, pipe: PipeId, from: PipeId);
+    /// The in-process peer is gone, or its pipe `from`. A connected pipe waits for the next one of that name.
+    fn unlink_local(&self, pipe: PipeId, peer: &dyn Port, from: PipeId);
 
     /// The pipe has room again after it refused a message.
     fn resume(&self, pipe: PipeId);

@@ -7,7 +7,7 @@
 //! Requests go to pipes with a link only, so a link that is lost is known to have taken its request along.
 //!
 //! The socket holds the outbound lock from [`Answer::drain`] over `ask` to [`Answer::expect`]: what arrived
-//! before is stale, what arrives after is not, and no loss falls in between.
+//! before is stale, and no loss falls in between. What arrives after is the reply, or has the id of an earlier request.
 //!
 //! Source: RFC 28, "The REQ socket type"; for ids, libzmq's `REQ_CORRELATE`.
 

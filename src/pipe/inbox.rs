@@ -216,10 +216,11 @@ impl Arrivals {
     pub(super) fn limit(&mut self, mark: HighWater, conflate: bool) {
         let mut tail = lock(&self.inbox.entry.tail);
         (tail.mark, tail.conflate) = (mark, conflate);
-        drop(tail);
-        if conflate {
-            (1..self.held().0).for_each(|_| _ = self.pop(&mut Message::new()));
+        while conflate && self.front.len() + tail.queue.len() > 1 {
+            let Some(older) = self.front.pop_front().or_else(|| tail.queue.pop_front()) else { break };
+            self.left.add(1, older.byte_len());
         }
+        self.inbox.left.store(self.left);
     }
 
     /// Nothing more is taken.
@@ -295,6 +296,19 @@ mod tests {
         assert_eq!(["a", "bc", "def"].map(|text| push(&inbox, text)), [Ok(true), Ok(false), Ok(false)]);
         assert_eq!(arrivals.held(), (1, 3));
         assert_eq!((pop(&mut arrivals).unwrap().as_str(), pop(&mut arrivals)), ("def", None));
+    }
+
+    #[test]
+    fn a_lane_that_is_to_conflate_from_now_on_keeps_the_newest() {
+        let (inbox, mut arrivals) = arrivals(9, false);
+        for text in ["a", "b", "c"] {
+            push(&inbox, text).unwrap();
+        }
+        assert_eq!(pop(&mut arrivals).unwrap(), "a");
+        push(&inbox, "de").unwrap();
+        arrivals.limit(HighWater::messages(9), true);
+        assert_eq!(arrivals.held(), (1, 2));
+        assert_eq!((pop(&mut arrivals).unwrap().as_str(), pop(&mut arrivals)), ("de", None));
     }
 
     #[test]

@@ -55,6 +55,10 @@ fn link(connecter: &Arc<dyn Port>, pipe: PipeId, binder: &Arc<dyn Port>, endpoin
     let publishes = ours.kind().is_some_and(SocketKind::takes_commands);
     let know_connecter = || binder.identify(answer, &ours, &ends).inspect_err(|_| binder.detach(answer));
     if !publishes && let Err(reason) = know_connecter() {
+        if matches!(reason, Disconnect::Closed) {
+            // The binder is closing.
+            return false;
+        }
         give_up(&**connecter, pipe, ends.clone(), reason);
         return true;
     }

@@ -22,6 +22,11 @@ impl Local {
         Self { port, pipe, inbox, is_awaited: false }
     }
 
+    /// Whether it is this pipe of that peer.
+    pub(super) fn is(&self, port: &dyn Port, pipe: PipeId) -> bool {
+        self.pipe == pipe && std::ptr::addr_eq(Arc::as_ptr(&self.port), port)
+    }
+
     /// Puts a message into the lane. Whoever is to be woken for it is added to `wakes`.
     #[inline]
     pub(super) fn offer(&mut self, prefix: &[Frame], message: &mut Outgoing<'_>, wakes: &mut Wakes) -> Offer {

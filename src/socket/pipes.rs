@@ -106,7 +106,7 @@ impl<P: Composition> Core<P> {
             if let Some((_, Ends { endpoint, peer })) = gone.peer {
                 self.report(Event::Disconnected { pipe, endpoint, peer, reason });
             }
-            port.unlink_local(answer, pipe);
+            port.unlink_local(answer, self, pipe);
         }
     }
 
@@ -196,6 +196,7 @@ impl<P: Composition> Core<P> {
         while let Some((pipe, name)) = out.pattern.unmute() {
             let mut inn = self.lock_in();
             inn.pattern.identify(pipe, Some(&name));
+            out.effects.wakes.add_all(inn.receivers.all());
             if let Some(inlet) = inn.lanes.get_mut(pipe) {
                 inlet.set_muted(false);
                 out.effects.wakes.add_all(inlet.take_drivers());

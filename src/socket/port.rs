@@ -102,6 +102,8 @@ impl<P: Composition> Port for Core<P> {
         }
         if !muted {
             inn.pattern.identify(pipe, name.as_ref());
+            // An in-process peer's first messages may be there already; without a name nobody could read them.
+            out.effects.wakes.add_all(inn.receivers.all());
         }
         drop(inn);
         // An in-process peer hears the greeting before anybody else can reach the pattern; a wire's driver
@@ -342,18 +344,24 @@ impl<P: Composition> Port for Core<P> {
         }
     }
 
-    fn unlink_local(&self, pipe: PipeId, from: PipeId) {
+    fn unlink_local(&self, pipe: PipeId, peer: &dyn Port, from: PipeId) {
         let (name, ends) = {
-            let mut out = self.lock_out();
+            let mut locked = self.lock_out();
+            let out = &mut *locked;
             let is_open = out.closing == Closing::Open;
             // It may have another peer by now, or none yet.
             let is_linked =
-                |state: &&mut OutPipe| matches!(&state.outlet, Outlet::Local(local) if local.pipe == from);
+                |state: &&mut OutPipe| matches!(&state.outlet, Outlet::Local(local) if local.is(peer, from));
             let Some(state) = out.pipes.get_mut(pipe).filter(is_linked) else { return };
             let ends = state.peer.as_ref().map(|(_, ends)| ends.clone());
             let name = if state.dialled && is_open { self.wait_for_name(state) } else { None };
-            // Who has sent meanwhile was told that the pipe is full.
-            out.resume(pipe);
+            if name.is_some() {
+                // What was for this peer must not go to the next one.
+                let notices = out.pattern.lost(pipe);
+                self.notify(pipe, notices, &mut out.effects);
+                // Who has sent meanwhile was told that the pipe is full.
+                out.resume(pipe);
+            }
             (name, ends)
         };
         let Some(name) = name else { return self.end(pipe, Disconnect::PeerClosed) };

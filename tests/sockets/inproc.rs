@@ -187,6 +187,35 @@ async fn whoever_binds_a_name_anew_hears_a_sender_that_never_paused() {
     sending.abort();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_router_that_connects_hears_a_dealer_that_sends_while_they_meet() {
+    let router = std::sync::Arc::new(Router::new());
+    for round in 0..200 {
+        let dealer = Dealer::builder().routing_id("d").build();
+        let endpoint = format!("inproc://meet-{round}");
+        dealer.bind(&*endpoint).await.unwrap();
+        let sending = tokio::spawn(async move {
+            for _ in 0..10 {
+                dealer.send("m").await.unwrap();
+            }
+            dealer
+        });
+        let reading = tokio::spawn({
+            let router = std::sync::Arc::clone(&router);
+            async move {
+                for _ in 0..10 {
+                    assert_eq!(soon(router.recv()).await.unwrap(), ["d", "m"]);
+                }
+            }
+        });
+        router.connect(&*endpoint).unwrap();
+        let dealer = soon(sending).await.unwrap();
+        soon(reading).await.unwrap();
+        soon(router.disconnect(&*endpoint)).await.unwrap();
+        drop(dealer);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_while_its_pipe_ended_is_read() {
     for _ in 0..500 {
