@@ -216,8 +216,11 @@
 //! ## inproc
 //!
 //! `inproc://name`, any text. Names belong to a [`Context`](crate::Context); sockets of different contexts do not
-//! meet. A socket may connect before the name is bound, and finds the next one when it is bound again. Messages
-//! are moved and never encoded.
+//! meet. A socket may connect before the name is bound, and finds the next one when it is bound again. A
+//! message of more than 512 bytes is moved, and nothing of it copied. Smaller ones and borrowed bytes go back to back
+//! through buffers that are used again: between threads that is some three times as fast as an allocation which one
+//! makes and the other frees. A received frame of more than 512 bytes may lie in such a buffer, of at most 64 KiB, and
+//! hold it as long as it lives.
 //!
 //! # A transport of your own
 //!

@@ -141,15 +141,6 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Moves the message to a fresh one's place, where it stays.
-    #[inline]
-    pub(crate) fn move_to(&mut self, place: &mut Message) {
-        match self {
-            Self::Made(message) => std::mem::swap(*message, place),
-            Self::Bytes(bytes) => place.reset().copy_front(bytes, bytes.len()),
-        }
-    }
-
     /// The message itself.
     pub(crate) fn take(&mut self) -> Message {
         match self {

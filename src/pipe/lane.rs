@@ -34,8 +34,8 @@ pub(crate) struct Lane {
 enum Held {
     /// From a wire: chunks, decoded as they are received.
     Chunks(ChunkQueue),
-    /// From an in-process peer: messages, never encoded.
-    Messages(Arrivals),
+    /// From an in-process peer.
+    Arrivals(Box<Arrivals>),
 }
 
 impl Lane {
@@ -44,8 +44,9 @@ impl Lane {
     }
 
     /// For an in-process peer, whose sender `resumer` wakes when it was refused and may go on.
-    pub(crate) fn in_process(mark: HighWater, conflate: bool, resumer: Waker) -> Self {
-        let mut lane = Self::new(Held::Messages(Arrivals::new(mark, conflate)), mark, conflate);
+    pub(crate) fn in_process(mark: HighWater, conflate: bool, pool: &Pool, resumer: Waker) -> Self {
+        let mut lane =
+            Self::new(Held::Arrivals(Box::new(Arrivals::new(mark, conflate, pool))), mark, conflate);
         lane.resumer = Some(resumer);
         lane
     }
@@ -54,7 +55,7 @@ impl Lane {
     pub(crate) fn sibling(&self) -> Self {
         let held = match &self.held {
             Held::Chunks(queue) => Held::Chunks(queue.sibling()),
-            Held::Messages(_) => Held::Messages(Arrivals::new(self.mark, self.conflate)),
+            Held::Arrivals(arrivals) => Held::Arrivals(Box::new(arrivals.sibling(self.mark, self.conflate))),
         };
         let lane = Self::new(held, self.mark, self.conflate);
         Self { muted: self.muted, orphaned: self.orphaned, ..lane }
@@ -64,7 +65,7 @@ impl Lane {
     pub(crate) fn link(&mut self, mark: HighWater, conflate: bool, resumer: Waker) {
         (self.mark, self.conflate) = (mark, conflate);
         self.resumer = Some(resumer);
-        if let Held::Messages(arrivals) = &mut self.held {
+        if let Held::Arrivals(arrivals) = &mut self.held {
             arrivals.limit(mark, conflate);
         }
     }
@@ -73,7 +74,7 @@ impl Lane {
     pub(crate) fn inbox(&self) -> Option<&Arc<Inbox>> {
         match &self.held {
             Held::Chunks(_) => None,
-            Held::Messages(arrivals) => Some(arrivals.inbox()),
+            Held::Arrivals(arrivals) => Some(arrivals.inbox()),
         }
     }
 
@@ -95,7 +96,7 @@ impl Lane {
     pub(crate) fn messages(&self) -> usize {
         match &self.held {
             Held::Chunks(queue) => queue.messages(),
-            Held::Messages(arrivals) => arrivals.held().0,
+            Held::Arrivals(arrivals) => arrivals.held().0,
         }
     }
 
@@ -104,7 +105,7 @@ impl Lane {
     pub(crate) fn load(&self) -> (usize, usize) {
         match &self.held {
             Held::Chunks(queue) => (queue.messages(), queue.bytes()),
-            Held::Messages(arrivals) => arrivals.held(),
+            Held::Arrivals(arrivals) => arrivals.held(),
         }
     }
 
@@ -170,7 +171,7 @@ impl Lane {
     pub(crate) fn pop(&mut self, into: &mut Message) -> bool {
         match &mut self.held {
             Held::Chunks(queue) => queue.pop(into),
-            Held::Messages(arrivals) => arrivals.pop(into),
+            Held::Arrivals(arrivals) => arrivals.pop(into),
         }
     }
 
@@ -186,7 +187,7 @@ impl Lane {
     pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
         match &mut self.held {
             Held::Chunks(queue) => (queue.messages() > 0).then(|| queue.strip(frames)),
-            Held::Messages(arrivals) => arrivals.strip(frames),
+            Held::Arrivals(arrivals) => arrivals.strip(frames),
         }
     }
 
@@ -240,7 +241,7 @@ impl Lane {
 
     pub(crate) fn orphan(&mut self) {
         self.orphaned = true;
-        if let Held::Messages(arrivals) = &self.held {
+        if let Held::Arrivals(arrivals) = &self.held {
             arrivals.close();
         }
     }

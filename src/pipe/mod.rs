@@ -3,7 +3,8 @@
 //! Between `send` and the kernel, and between the kernel and `recv`, there is exactly one queue of chunks of
 //! ZMTP frames: bytes cross threads, messages do not. `send` encodes into the last chunk of the peer's queue,
 //! the connection's task moves whole chunks to and from the kernel, `recv` decodes one message from the front
-//! chunk. In-process peers skip the codec: their lane holds messages.
+//! chunk. Between in-process peers there is no connection: `send` encodes into the lane of the peer, or moves the
+//! message there if it is a large one.
 //!
 //! Everything here is plain data: no task, no clock, and no lock but that of an [`Inbox`]. A socket has two locks, one
 //! over its outgoing queues and routing, one over its lanes. The lock order is
@@ -29,6 +30,7 @@ mod lane;
 mod mark;
 mod outbox;
 mod outboxes;
+mod parcels;
 mod queue;
 mod table;
 

@@ -83,6 +83,15 @@ impl Chunk {
         (end, messages)
     }
 
+    /// Lets frames that are worth it be received in place, where they would not hold much that is nobody's.
+    fn freeze(&mut self) {
+        let is_worth_it = self.head.len() > self.messages * UNPINNED;
+        if is_worth_it && self.at == 0 && self.body.is_empty() && self.head.len() >= self.head.capacity() / 2
+        {
+            self.body = Bytes::from_owner(std::mem::take(&mut self.head));
+        }
+    }
+
     fn clear(&mut self) {
         self.head.clear();
         (self.at, self.messages) = (0, 0);
@@ -116,6 +125,10 @@ impl ChunkQueue {
     /// An empty one, of the same pool.
     pub(crate) fn sibling(&self) -> Self {
         Self::new(&self.pool)
+    }
+
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     pub(crate) const fn messages(&self) -> usize {
@@ -235,6 +248,14 @@ impl ChunkQueue {
         tail.continues = false;
         self.messages += messages;
         self.bytes += run.len();
+    }
+
+    /// To be called when nothing more is encoded behind what is here, before any of it is received.
+    #[inline]
+    pub(crate) fn freeze(&mut self) {
+        if self.bytes > UNPINNED {
+            self.chunks.iter_mut().for_each(Chunk::freeze);
+        }
     }
 
     /// Appends received frames in which `messages` messages end; none: the message goes on in the next run.

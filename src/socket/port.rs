@@ -312,7 +312,8 @@ impl<P: Composition> Port for Core<P> {
     ) -> Option<PipeId> {
         let resumer = resumer(Arc::clone(&peer), peer_pipe);
         let conflate = self.options.conflate || peer.options().conflate;
-        let lane = Lane::in_process(self.options.receive_high_water.plus(capacity), conflate, resumer);
+        let mark = self.options.receive_high_water.plus(capacity);
+        let lane = Lane::in_process(mark, conflate, self.context.pool(), resumer);
         self.attach_with(endpoint, lane, Outlet::Local(Local::new(peer, peer_pipe)), false)
     }
 

@@ -1,0 +1,199 @@
+//! What one in-process peer gives to another: small messages back to back in chunks, others as they are.
+//!
+//! A small message that was moved would be memory taken by one thread and freed by another, and the allocator's lock
+//! would be what both wait for. In a chunk it is copied twice, and each thread's memory is its own. Of larger ones the
+//! copies would cost more.
+
+use std::collections::VecDeque;
+
+use super::ChunkQueue;
+use crate::message::{Frame, Message, Outgoing};
+use crate::pool::Pool;
+use crate::zmtp::frame::header_len;
+
+/// Messages up to this size are encoded.
+const ENCODED: usize = 512;
+
+/// Messages in order. Each has a number, which its sender counts up and its receiver with it.
+#[derive(Debug)]
+pub(super) struct Parcels {
+    encoded: ChunkQueue,
+    /// With their numbers: what lies between them is encoded.
+    moved: VecDeque<(usize, Message)>,
+}
+
+impl Parcels {
+    pub(super) fn new(pool: &Pool) -> Self {
+        Self { encoded: ChunkQueue::new(pool), moved: VecDeque::new() }
+    }
+
+    pub(super) const fn pool(&self) -> &Pool {
+        self.encoded.pool()
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.encoded.messages() == 0 && self.moved.is_empty()
+    }
+
+    /// Puts a message in, behind some frames. Returns how many bytes that takes.
+    #[inline(always)]
+    pub(super) fn push(&mut self, number: usize, prefix: &[Frame], message: &mut Outgoing<'_>) -> usize {
+        if let Outgoing::Made(message) = message
+            && message.byte_len() > ENCODED
+        {
+            return self.push_moved(number, prefix, std::mem::take(message));
+        }
+        let before = self.encoded.bytes();
+        self.encoded.push(prefix, message);
+        self.encoded.bytes() - before
+    }
+
+    fn push_moved(&mut self, number: usize, prefix: &[Frame], mut message: Message) -> usize {
+        prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
+        let bytes = weight(&message);
+        self.moved.push_back((number, message));
+        bytes
+    }
+
+    /// To be called before the first of what others have put in is read.
+    pub(super) fn freeze(&mut self) {
+        self.encoded.freeze();
+    }
+
+    /// Moves the message of this number, which is the first, to `into`. Returns how many bytes it took; `None`: there
+    /// is none.
+    #[inline(always)]
+    pub(super) fn pop(&mut self, number: usize, into: &mut Message) -> Option<usize> {
+        if let Some((first, message)) = self.moved.front_mut()
+            && *first == number
+        {
+            std::mem::swap(message, into);
+            self.moved.pop_front();
+            return Some(weight(into));
+        }
+        let before = self.encoded.bytes();
+        self.encoded.pop(into).then(|| before - self.encoded.bytes())
+    }
+
+    /// Takes these frames off the message of this number, as [`Lane::strip`](super::Lane::strip). Returns how many bytes
+    /// that were too.
+    pub(super) fn strip(&mut self, number: usize, frames: &[&[u8]]) -> Option<(bool, usize)> {
+        if let Some((first, message)) = self.moved.front_mut()
+            && *first == number
+        {
+            let before = weight(message);
+            let is_stripped = message.strip(frames);
+            return Some((is_stripped, before - weight(message)));
+        }
+        let before = self.encoded.bytes();
+        (self.encoded.messages() > 0).then(|| (self.encoded.strip(frames), before - self.encoded.bytes()))
+    }
+
+    /// Drops everything. Returns how many messages and bytes that was.
+    pub(super) fn clear(&mut self) -> (usize, usize) {
+        let (messages, bytes) = (self.encoded.messages(), self.encoded.bytes());
+        self.encoded.clear();
+        let moved = self.moved.drain(..).map(|(_, message)| weight(&message));
+        moved.fold((messages, bytes), |(messages, bytes), more| (messages + 1, bytes + more))
+    }
+}
+
+/// What a message counts for towards a mark: as if it were encoded.
+fn weight(message: &Message) -> usize {
+    message.frames().iter().map(|frame| header_len(frame.len()) + frame.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::UNCOPIED;
+
+    struct Way {
+        parcels: Parcels,
+        entered: usize,
+        left: usize,
+        bytes: usize,
+    }
+
+    impl Way {
+        fn new() -> Self {
+            Self { parcels: Parcels::new(&Pool::default()), entered: 0, left: 0, bytes: 0 }
+        }
+
+        fn push(&mut self, prefix: &[Frame], message: &mut Outgoing<'_>) {
+            self.bytes += self.parcels.push(self.entered, prefix, message);
+            self.entered += 1;
+        }
+
+        fn pop(&mut self) -> Option<Message> {
+            let mut message = Message::from("what was there before");
+            self.bytes -= self.parcels.pop(self.left, &mut message)?;
+            self.left += 1;
+            Some(message)
+        }
+    }
+
+    #[test]
+    fn small_and_large_messages_keep_their_order_and_their_envelopes() {
+        let mut way = Way::new();
+        let sizes = [1, 600, 600, 2, 3, 100_000, 0, 512, 513];
+        let message = |size| Message::from(["x".repeat(size), "end".into()]);
+        for size in sizes {
+            way.push(&["id".into()], &mut (&mut message(size)).into());
+        }
+        for size in sizes {
+            let mut expected = message(size);
+            expected.push_front("id");
+            assert_eq!(way.pop(), Some(expected));
+        }
+        assert_eq!((way.pop(), way.bytes, way.parcels.is_empty()), (None, 0, true));
+    }
+
+    #[test]
+    fn a_large_message_is_moved() {
+        let mut way = Way::new();
+        let mut message = Message::from(vec![7; ENCODED + 1]);
+        let at = message.first().as_ptr();
+        way.push(&[], &mut (&mut message).into());
+        assert_eq!(way.pop().unwrap().first().as_ptr(), at);
+    }
+
+    #[test]
+    fn borrowed_bytes_are_received_in_place_where_they_fill_their_chunk_and_apart_where_not() {
+        let payload = [7; UNCOPIED / 2];
+        let header = 9;
+        for (count, is_in_place) in [(15, true), (2, false)] {
+            let mut way = Way::new();
+            (0..count).for_each(|_| way.push(&[], &mut Outgoing::Bytes(&payload)));
+            way.parcels.freeze();
+            let received: Vec<_> = std::iter::from_fn(|| way.pop()).collect();
+            assert!(received.len() == count && received.iter().all(|message| *message == payload[..]));
+            let follows = |pair: &[Message]| {
+                pair[0].first().as_ptr().wrapping_add(payload.len() + header) == pair[1].first().as_ptr()
+            };
+            assert!(received.windows(2).all(|pair| follows(pair) == is_in_place), "{count}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_taken_off_messages_of_either_kind() {
+        for size in [5, 5000] {
+            let mut way = Way::new();
+            way.push(&["id".into(), "".into()], &mut (&mut Message::from(vec![7; size])).into());
+            let (is_stripped, bytes) = way.parcels.strip(0, &[b"id", b""]).unwrap();
+            way.bytes -= bytes;
+            assert_eq!((is_stripped, way.pop()), (true, Some(Message::from(vec![7; size]))));
+            assert_eq!((way.bytes, way.parcels.strip(1, &[b"id"])), (0, None));
+        }
+    }
+
+    #[test]
+    fn what_is_cleared_is_counted() {
+        let mut way = Way::new();
+        for size in [5, 5000, 6, 6000] {
+            way.push(&[], &mut (&mut Message::from(vec![7; size])).into());
+        }
+        assert_eq!((way.parcels.clear(), way.parcels.is_empty()), ((4, way.bytes), true));
+    }
+}
