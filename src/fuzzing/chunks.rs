@@ -35,7 +35,7 @@ impl Outgoing {
         let encoded = ChunkQueue::encode(&outgoing);
         match choices.below(2) {
             0 => self.queue.push(&[], &outgoing),
-            _ => self.queue.push_encoded(&encoded),
+            _ => self.queue.push_encoded(&encoded, 1),
         }
         self.waiting.push_back((message, encoded));
     }

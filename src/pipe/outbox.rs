@@ -127,10 +127,10 @@ impl Outbox {
         self.wake()
     }
 
-    /// Queues a message that was encoded once for many peers.
-    pub(crate) fn push_encoded(&mut self, encoded: &Bytes) -> Option<Waker> {
+    /// Queues a message that was encoded once for so many peers.
+    pub(crate) fn push_encoded(&mut self, encoded: &Bytes, peers: usize) -> Option<Waker> {
         self.make_way();
-        self.queue.push_encoded(encoded);
+        self.queue.push_encoded(encoded, peers);
         self.wake()
     }
 

@@ -32,6 +32,10 @@ pub(crate) const COPIED: usize = 4 * 1024;
 /// is little beside the rest. With 64 subscribers in a process it would cost messages of 1 KiB a quarter.
 pub(crate) const CHEAP: usize = 256;
 
+/// What a fan-out copies of one message at most, about what a core's first cache holds; of more, the kernel copies from
+/// one place rather than from many. 1 KiB goes 1.2 times as fast to 64 subscribers then, and would to eight 0.7 times.
+const COPIES: usize = 32 * 1024;
+
 /// Frames up to this size are copied out of a received chunk, so that a program that keeps a few of them does
 /// not keep 64 KiB for each.
 const UNPINNED: usize = 512;
@@ -228,12 +232,16 @@ impl ChunkQueue {
         wire.into()
     }
 
-    /// Appends an encoded message, shared with other queues; short ones by copy.
-    pub(crate) fn push_encoded(&mut self, encoded: &Bytes) {
-        if encoded.len() <= COPIED {
-            self.append_copy(encoded, 1);
-        } else {
+    /// Appends an encoded message that so many queues get: by copy, unless it is large or all copies together are.
+    pub(crate) fn push_encoded(&mut self, encoded: &Bytes, queues: usize) {
+        let is_shared = match encoded.len() {
+            ..=UNPINNED => false,
+            bytes => bytes > COPIED || bytes.saturating_mul(queues) > COPIES,
+        };
+        if is_shared {
             self.link(Buffer::default(), encoded.clone(), 1);
+        } else {
+            self.append_copy(encoded, 1);
         }
     }
 

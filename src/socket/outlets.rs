@@ -208,24 +208,33 @@ impl View<'_> {
         self.pipes.iter_mut().filter_map(has_room).collect()
     }
 
-    /// Queues a copy for one of several peers, encoding the message when the first of them needs it.
-    fn copy_to(&mut self, to: PipeId, message: &Outgoing<'_>, encoded: &mut Option<Bytes>) {
-        if self.room(to) != Offer::Taken {
-            if let Some(pipe) = self.pipes.get_mut(to) {
-                self.effects.events.extend(pipe.dropped.add(to));
-            }
-            return;
-        }
-        let (lane, fits) = (self.lane, self.fits);
-        match self.pipes.get_mut(to).map(|pipe| &mut pipe.outlet) {
-            Some(Outlet::Wire(outboxes)) => {
+    /// Queues a copy for one of so many peers, encoding the message when the first of them needs it.
+    #[inline]
+    fn copy_to(&mut self, to: PipeId, peers: usize, message: &Outgoing<'_>, encoded: &mut Option<Bytes>) {
+        let Some(pipe) = self.pipes.get_mut(to) else { return };
+        let offer = if let Outlet::Wire(outboxes) = &mut pipe.outlet {
+            let outbox = outboxes.pick(self.lane, self.fits);
+            if outbox.has_room() {
                 let encoded = encoded.get_or_insert_with(|| ChunkQueue::encode(message));
-                let driver = outboxes.pick(lane, fits).push_encoded(encoded);
-                self.wake(driver);
+                let driver = outbox.push_encoded(encoded, peers);
+                return self.wake(driver);
             }
-            _ => {
-                message.with_copy(|copy| self.offer(to, &[], copy));
+            Offer::Full
+        } else {
+            match self.room(to) {
+                Offer::Taken => message.with_copy(|copy| self.offer(to, &[], copy)),
+                refusal => refusal,
             }
+        };
+        if offer != Offer::Taken {
+            self.dropped(to);
+        }
+    }
+
+    #[cold]
+    fn dropped(&mut self, to: PipeId) {
+        if let Some(pipe) = self.pipes.get_mut(to) {
+            self.effects.events.extend(pipe.dropped.add(to));
         }
     }
 }
@@ -291,7 +300,9 @@ impl Outlets for View<'_> {
             &[only] if self.room(only) == Offer::Taken => {
                 message.with_copy(|copy| self.offer(only, &[], copy));
             }
-            several => several.iter().for_each(|pipe| self.copy_to(*pipe, message, &mut encoded)),
+            several => {
+                several.iter().for_each(|pipe| self.copy_to(*pipe, several.len(), message, &mut encoded))
+            }
         }
     }
 
