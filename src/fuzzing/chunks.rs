@@ -103,6 +103,7 @@ pub fn chunk_ops(data: &[u8]) {
     }
     out.lose();
     receive(&out.waiting);
+    receive_frozen(&out.waiting);
     for (message, _) in out.waiting {
         assert_eq!(out.queue.pop_message(), Some(message));
     }
@@ -123,6 +124,19 @@ fn receive(messages: &VecDeque<(Message, Bytes)>) {
             assert_eq!(queue.strip(&[&first]), message.strip(&[&first]), "it has more than one frame");
         }
         assert_eq!(queue.pop_message(), Some(message));
+    }
+    assert_eq!((queue.messages(), queue.bytes()), (0, 0));
+}
+
+/// The same messages as they come from an in-process peer.
+fn receive_frozen(messages: &VecDeque<(Message, Bytes)>) {
+    let mut queue = ChunkQueue::default();
+    for (message, _) in messages {
+        queue.push(&[], &message::Outgoing::Made(&mut message.clone()));
+    }
+    queue.freeze();
+    for (message, _) in messages {
+        assert_eq!(queue.pop_message().as_ref(), Some(message));
     }
     assert_eq!((queue.messages(), queue.bytes()), (0, 0));
 }

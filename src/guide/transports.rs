@@ -217,10 +217,10 @@
 //!
 //! `inproc://name`, any text. Names belong to a [`Context`](crate::Context); sockets of different contexts do not
 //! meet. A socket may connect before the name is bound, and finds the next one when it is bound again. A
-//! message of more than 512 bytes is moved, and nothing of it copied. Smaller ones and borrowed bytes go back to back
-//! through buffers that are used again: between threads that is some three times as fast as an allocation which one
-//! makes and the other frees. A received frame of more than 512 bytes may lie in such a buffer, of at most 64 KiB, and
-//! hold it as long as it lives.
+//! message of more than 512 bytes is moved, and nothing of it copied. Smaller ones, and borrowed bytes below 8 KiB, go
+//! back to back through buffers of up to 64 KiB: between threads that is some three times as fast as an allocation which one
+//! makes and the other frees. A received frame of more than 512 bytes may lie in such a buffer, and
+//! hold it as long as it lives; one of fewer is a copy, so an owner given with `Bytes::from_owner` is let go by `send`.
 //!
 //! # A transport of your own
 //!

@@ -91,7 +91,7 @@
 //! | sending a `&[u8]` or `&str`, below 8 KiB | no frame is made: encoded from where it is |
 //! | sending, below 8 KiB | copied once, into the chunk that the kernel reads |
 //! | sending, from 8 KiB | not copied: the kernel reads your [`Bytes`](bytes::Bytes) |
-//! | sending to several subscribers | encoded once; above 4 KiB shared, below copied to each |
+//! | sending to several subscribers | encoded once; above 4 KiB, or 32 KiB for all of them, shared, below copied to each |
 //! | receiving, up to 512 bytes, or in a read of up to 4 KiB | copied out of the read buffer |
 //! | receiving, above that | shares the read buffer: no copy |
 //!
@@ -104,7 +104,7 @@
 //! # Budgets
 //!
 //! A `send` or `recv` that never has to wait yields once in 512 calls or 256 KiB, with four peers or more in 2048 calls;
-//! a connection's task yields after reading 512 KiB. Neither can be set: they keep what is under way in the cache, and the other tasks alive.
+//! a connection's task yields after reading 256 KiB, or 64 KiB where eight reads wait to be received. Neither can be set: they keep what is under way in the cache, and the other tasks alive.
 //!
 //! # Latency
 //!

@@ -149,10 +149,13 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Runs `work` on a copy.
+    /// Runs `work` on a copy: the bytes themselves, where a copy would copy them.
     pub(crate) fn with_copy<R>(&self, work: impl FnOnce(&mut Outgoing<'_>) -> R) -> R {
         match self {
-            Self::Made(message) => work(&mut Outgoing::Made(&mut Message::clone(message))),
+            Self::Made(message) => match message.frames() {
+                [only] if only.as_shared().is_none() => work(&mut Outgoing::Bytes(only)),
+                _ => work(&mut Outgoing::Made(&mut Message::clone(message))),
+            },
             Self::Bytes(bytes) => work(&mut Outgoing::Bytes(bytes)),
         }
     }

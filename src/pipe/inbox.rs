@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex};
 use super::parcels::Parcels;
 use super::{HighWater, Offer};
 use crate::message::{Frame, Message, Outgoing};
-use crate::pool::Pool;
 use crate::sync::lock;
 
 /// The sender's end. Its lock is taken under those of sockets, and none under it.
@@ -114,7 +113,7 @@ impl Left {
 impl Inbox {
     /// Of a lane that is gone.
     pub(crate) fn gone() -> Arc<Self> {
-        Arc::clone(Arrivals::new(HighWater::messages(1), false, &Pool::default()).inbox())
+        Arc::clone(Arrivals::new(HighWater::messages(1), false).inbox())
     }
 
     /// Puts a message in, behind some frames. Says whether the receiver must hear of it: it had taken all before. A
@@ -155,17 +154,12 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(super) fn new(mark: HighWater, conflate: bool, pool: &Pool) -> Self {
+    pub(super) fn new(mark: HighWater, conflate: bool) -> Self {
         let (entered, left) = (Count::default(), Count::default());
-        let tail = Tail { queue: Parcels::new(pool), entered, left, mark, conflate, closed: false };
+        let tail = Tail { queue: Parcels::default(), entered, left, mark, conflate, closed: false };
         let entry = Entry { tail: Mutex::new(tail), entered: AtomicUsize::new(0) };
         let inbox = Arc::new(Inbox { entry, left: Left::default() });
-        Self { inbox, front: Parcels::new(pool), left }
-    }
-
-    /// An empty one, of the same pool.
-    pub(super) fn sibling(&self, mark: HighWater, conflate: bool) -> Self {
-        Self::new(mark, conflate, self.front.pool())
+        Self { inbox, front: Parcels::default(), left }
     }
 
     pub(super) const fn inbox(&self) -> &Arc<Inbox> {
@@ -255,12 +249,16 @@ mod tests {
     const HEADER: usize = 2;
 
     fn arrivals(mark: usize, conflate: bool) -> (Arc<Inbox>, Arrivals) {
-        let arrivals = Arrivals::new(HighWater::messages(mark), conflate, &Pool::default());
+        let arrivals = Arrivals::new(HighWater::messages(mark), conflate);
         (Arc::clone(arrivals.inbox()), arrivals)
     }
 
     fn push(inbox: &Inbox, text: &str) -> Result<bool, Offer> {
         inbox.push(&[], &mut Outgoing::Bytes(text.as_bytes()))
+    }
+
+    fn push_made(inbox: &Inbox, text: &str) -> Result<bool, Offer> {
+        inbox.push(&[], &mut (&mut Message::from(text)).into())
     }
 
     fn pop(arrivals: &mut Arrivals) -> Option<String> {
@@ -309,6 +307,15 @@ mod tests {
         assert_eq!(["a", "bc", "def"].map(|text| push(&inbox, text)), [Ok(true), Ok(false), Ok(false)]);
         assert_eq!(arrivals.held(), (1, HEADER + 3));
         assert_eq!((pop(&mut arrivals).unwrap().as_str(), pop(&mut arrivals)), ("def", None));
+        // Large ones are moved and small ones are not, and they are of one order.
+        let large = "x".repeat(1000);
+        for newest in [&large, "small", &large] {
+            for text in ["a", &large, "b", newest] {
+                push_made(&inbox, text).unwrap();
+            }
+            assert_eq!((pop(&mut arrivals).unwrap().as_str(), pop(&mut arrivals)), (newest, None));
+        }
+        assert_eq!(arrivals.held(), (0, 0));
     }
 
     #[test]
@@ -322,6 +329,14 @@ mod tests {
         arrivals.limit(HighWater::messages(9), true);
         assert_eq!(arrivals.held(), (1, HEADER + 2));
         assert_eq!((pop(&mut arrivals).unwrap().as_str(), pop(&mut arrivals)), ("de", None));
+        arrivals.limit(HighWater::messages(9), false);
+        let large = "x".repeat(1000);
+        for text in ["a", &large, "b", &large, "c", &large] {
+            push_made(&inbox, text).unwrap();
+        }
+        assert_eq!(pop(&mut arrivals).unwrap(), "a");
+        arrivals.limit(HighWater::messages(9), true);
+        assert_eq!((pop(&mut arrivals), pop(&mut arrivals), arrivals.held()), (Some(large), None, (0, 0)));
     }
 
     #[test]
@@ -338,23 +353,27 @@ mod tests {
     #[test]
     fn between_threads_everything_arrives_once_in_order_and_never_more_is_held_than_the_mark() {
         const COUNT: usize = 100_000;
+        /// Some of those that are moved.
+        fn text(number: usize) -> String {
+            if number.is_multiple_of(7) { format!("{number:600}") } else { number.to_string() }
+        }
         let (inbox, mut arrivals) = arrivals(16, false);
         let sender = thread::spawn(move || {
             for number in 0..COUNT {
-                while push(&inbox, &number.to_string()).is_err() {
+                while push_made(&inbox, &text(number)).is_err() {
                     thread::yield_now();
                 }
             }
         });
         for number in 0..COUNT {
-            let text = loop {
+            let received = loop {
                 assert!(arrivals.held().0 <= 16);
                 match pop(&mut arrivals) {
-                    Some(text) => break text,
+                    Some(received) => break received,
                     None => thread::yield_now(),
                 }
             };
-            assert_eq!(text, number.to_string());
+            assert_eq!(received, text(number));
         }
         sender.join().unwrap();
     }

@@ -44,9 +44,8 @@ impl Lane {
     }
 
     /// For an in-process peer, whose sender `resumer` wakes when it was refused and may go on.
-    pub(crate) fn in_process(mark: HighWater, conflate: bool, pool: &Pool, resumer: Waker) -> Self {
-        let mut lane =
-            Self::new(Held::Arrivals(Box::new(Arrivals::new(mark, conflate, pool))), mark, conflate);
+    pub(crate) fn in_process(mark: HighWater, conflate: bool, resumer: Waker) -> Self {
+        let mut lane = Self::new(Held::Arrivals(Box::new(Arrivals::new(mark, conflate))), mark, conflate);
         lane.resumer = Some(resumer);
         lane
     }
@@ -55,7 +54,7 @@ impl Lane {
     pub(crate) fn sibling(&self) -> Self {
         let held = match &self.held {
             Held::Chunks(queue) => Held::Chunks(queue.sibling()),
-            Held::Arrivals(arrivals) => Held::Arrivals(Box::new(arrivals.sibling(self.mark, self.conflate))),
+            Held::Arrivals(_) => Held::Arrivals(Box::new(Arrivals::new(self.mark, self.conflate))),
         };
         let lane = Self::new(held, self.mark, self.conflate);
         Self { muted: self.muted, orphaned: self.orphaned, ..lane }

@@ -44,6 +44,7 @@ pub(crate) use lane::Lane;
 pub use mark::HighWater;
 pub(crate) use outbox::{Closing, Outbox, Taken};
 pub(crate) use outboxes::{Apart, Outboxes};
+pub(crate) use parcels::weight;
 pub(crate) use queue::{CHEAP, COPIED, Chunk, ChunkQueue, UNCOPIED};
 pub(crate) use table::Table;
 

@@ -89,7 +89,7 @@ impl Chunk {
 
     /// Lets frames that are worth it be received in place, where they would not hold much that is nobody's.
     fn freeze(&mut self) {
-        let is_worth_it = self.head.len() > self.messages * UNPINNED;
+        let is_worth_it = self.head.len() > self.messages.max(1) * UNPINNED;
         if is_worth_it && self.at == 0 && self.body.is_empty() && self.head.len() >= self.head.capacity() / 2
         {
             self.body = Bytes::from_owner(std::mem::take(&mut self.head));
@@ -118,21 +118,18 @@ pub(crate) struct ChunkQueue {
     messages: usize,
     /// The same in bytes.
     bytes: usize,
-    pool: Pool,
+    /// Where chunks are from, if not from the heap.
+    pool: Option<Pool>,
 }
 
 impl ChunkQueue {
     pub(crate) fn new(pool: &Pool) -> Self {
-        Self { pool: pool.clone(), ..Self::default() }
+        Self { pool: Some(pool.clone()), ..Self::default() }
     }
 
     /// An empty one, of the same pool.
     pub(crate) fn sibling(&self) -> Self {
-        Self::new(&self.pool)
-    }
-
-    pub(crate) const fn pool(&self) -> &Pool {
-        &self.pool
+        Self { pool: self.pool.clone(), ..Self::default() }
     }
 
     pub(crate) const fn messages(&self) -> usize {
@@ -192,7 +189,7 @@ impl ChunkQueue {
         let before = self.bytes;
         let tail = match self.chunks.back_mut() {
             Some(tail) if tail.body.is_empty() && tail.head.len() + need <= tail.head.capacity() => tail,
-            _ => Self::open(&mut self.chunks, &self.pool, need),
+            _ => Self::open(&mut self.chunks, self.pool.as_ref(), need),
         };
         let start = tail.head.len();
         frame::put_header(&mut *tail.head, payload.len(), more, false);
@@ -207,7 +204,7 @@ impl ChunkQueue {
 
     /// A new chunk at the tail with room for `need` bytes.
     #[cold]
-    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, pool: &Pool, need: usize) -> &'a mut Chunk {
+    fn open<'a>(chunks: &'a mut VecDeque<Chunk>, pool: Option<&Pool>, need: usize) -> &'a mut Chunk {
         Self::drop_kept(chunks);
         let [small, ..] = CHUNK_STARTS;
         let head = match chunks.back() {
@@ -215,7 +212,10 @@ impl ChunkQueue {
             Some(tail) if tail.head.len() < small && !tail.body.is_empty() => {
                 Buffer::of_its_own(small.max(need))
             }
-            _ => pool.lend(CHUNK_STARTS.get(chunks.len()).copied().unwrap_or(CHUNK).max(need)),
+            _ => {
+                let size = CHUNK_STARTS.get(chunks.len()).copied().unwrap_or(CHUNK).max(need);
+                pool.map_or_else(|| Buffer::of_its_own(size), |pool| pool.lend(size))
+            }
         };
         chunks.push_back(Chunk { head, ..Chunk::default() });
         let last = chunks.len() - 1;
@@ -232,7 +232,7 @@ impl ChunkQueue {
         wire.into()
     }
 
-    /// Appends an encoded message that so many queues get: by copy, unless it is large or all copies together are.
+    /// Appends an encoded message that at most so many queues get: by copy, unless it is large or all copies together are.
     pub(crate) fn push_encoded(&mut self, encoded: &Bytes, queues: usize) {
         let is_shared = match encoded.len() {
             ..=UNPINNED => false,
@@ -249,7 +249,7 @@ impl ChunkQueue {
     pub(crate) fn append_copy(&mut self, run: &[u8], messages: usize) {
         let tail = match self.chunks.back_mut() {
             Some(tail) if tail.body.is_empty() && tail.head.len() + run.len() <= tail.head.capacity() => tail,
-            _ => Self::open(&mut self.chunks, &self.pool, run.len()),
+            _ => Self::open(&mut self.chunks, self.pool.as_ref(), run.len()),
         };
         tail.head.extend_from_slice(run);
         tail.messages += messages;
@@ -270,10 +270,11 @@ impl ChunkQueue {
     ///
     /// They stay in the read buffer that they came in, unless many such are held and the messages are small.
     pub(crate) fn append(&mut self, run: Bytes, messages: usize) {
-        if self.pool.is_crowded() && run.len() <= (messages * CHEAP).min(CHUNK) {
+        let is_crowded = self.pool.as_ref().is_some_and(Pool::is_crowded);
+        if is_crowded && run.len() <= (messages * CHEAP).min(CHUNK) {
             return self.append_copy(&run, messages);
         }
-        let pin = self.pool.pin();
+        let pin = self.pool.as_ref().map(Pool::pin).unwrap_or_default();
         self.link(pin, run, messages);
     }
 
@@ -551,10 +552,11 @@ mod tests {
     fn small_messages_are_copied_when_many_read_buffers_are_held() {
         let encode = |length: usize| ChunkQueue::encode(&Outgoing::Bytes(&vec![7; length]));
         let (small, large) = (encode(100), encode(100_000));
-        let mut queue = ChunkQueue::default();
+        let pool = Pool::default();
+        let mut queue = ChunkQueue::new(&pool);
         let lie_there =
             |queue: &ChunkQueue| queue.chunks.iter().filter(|chunk| !chunk.body.is_empty()).count();
-        while !queue.pool.is_crowded() {
+        while !pool.is_crowded() {
             queue.append(small.clone(), 1);
         }
         let held = lie_there(&queue);
@@ -563,7 +565,21 @@ mod tests {
         assert_eq!(lie_there(&queue), held + 1);
         let sizes = std::iter::from_fn(|| queue.pop_message()).map(|message| message.byte_len());
         assert_eq!(sizes.collect::<Vec<_>>(), [vec![100; held + 1], vec![100_000]].concat());
-        assert!(!queue.pool.is_crowded());
+        assert!(!pool.is_crowded());
+    }
+
+    #[test]
+    fn a_message_for_many_queues_is_shared_where_all_copies_would_be_much() {
+        for (length, queues, is_shared) in
+            [(100, 1000, false), (1000, 8, false), (1000, 64, true), (COPIED, 1, true)]
+        {
+            let encoded = ChunkQueue::encode(&Outgoing::Bytes(&vec![7; length]));
+            let mut queue = ChunkQueue::default();
+            queue.push_encoded(&encoded, queues);
+            let chunk = queue.chunks.front().unwrap();
+            assert_eq!(chunk.body.as_ptr() == encoded.as_ptr(), is_shared, "{length} to {queues}");
+            assert_eq!(queue.pop_message().unwrap().byte_len(), length);
+        }
     }
 
     #[test]
@@ -573,7 +589,7 @@ mod tests {
 
     #[test]
     fn a_drained_queue_keeps_a_small_chunk_at_most() {
-        let mut queue = ChunkQueue::default();
+        let mut queue = ChunkQueue::new(&Pool::default());
         (0..1000).for_each(|_| queue.push(&[], &Outgoing::Bytes(&[7; 100])));
         while queue.pop_message().is_some() {}
         let kept: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();

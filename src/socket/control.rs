@@ -117,7 +117,6 @@ impl<P: Composition> Core<P> {
             let lane = Lane::in_process(
                 self.options.receive_high_water,
                 self.options.conflate,
-                self.context.pool(),
                 std::task::Waker::noop().clone(),
             );
             let guard = TaskGuard::new(&self.tasks, self.context.tasks());

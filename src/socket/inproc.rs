@@ -1,6 +1,6 @@
 //! In-process peers: two sockets of one context that share queues.
 //!
-//! No task, no codec, no copy: `send` puts the message into the peer's lane. What a handshake settles on a
+//! No task and no system call: `send` puts the message into the peer's lane. What a handshake settles on a
 //! wire, socket types, routing ids and subscriptions, is exchanged here by calls.
 
 use std::sync::Arc;
@@ -64,6 +64,7 @@ fn link(connecter: &Arc<dyn Port>, pipe: PipeId, binder: &Arc<dyn Port>, endpoin
     }
     let linked = connecter.link_local(pipe, Arc::clone(binder), answer, binder.options().send_high_water);
     if linked == Linked::Refused {
+        binder.detach(answer);
         return false;
     }
     let known = connecter.identify(pipe, &theirs, &ends);

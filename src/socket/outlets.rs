@@ -15,7 +15,7 @@ use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pattern::Outlets;
-use crate::pipe::{ChunkQueue, HighWater, Offer, Outboxes, PipeId, Table};
+use crate::pipe::{ChunkQueue, HighWater, Offer, Outboxes, PipeId, Table, weight};
 use crate::sync::{TaskGuard, Wakes};
 use crate::zmtp::{Command, PeerInfo, packet};
 
@@ -62,7 +62,7 @@ impl Waiting {
     }
 
     fn push(&mut self, message: Message) {
-        self.bytes += message.byte_len();
+        self.bytes += weight(&message);
         self.messages.push_back(message);
     }
 
@@ -129,7 +129,7 @@ impl OutPipe {
     pub(super) fn link(&mut self, mut local: Local, wakes: &mut Wakes) -> bool {
         let Outlet::Waiting(waiting) = &mut self.outlet else { return false };
         while let Some(mut message) = waiting.messages.pop_front() {
-            let bytes = message.byte_len();
+            let bytes = weight(&message);
             if local.offer(&[], &mut (&mut message).into(), wakes) != Offer::Taken {
                 waiting.messages.push_front(message);
                 return false;

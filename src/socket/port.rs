@@ -312,8 +312,7 @@ impl<P: Composition> Port for Core<P> {
     ) -> Option<PipeId> {
         let resumer = resumer(Arc::clone(&peer), peer_pipe);
         let conflate = self.options.conflate || peer.options().conflate;
-        let mark = self.options.receive_high_water.plus(capacity);
-        let lane = Lane::in_process(mark, conflate, self.context.pool(), resumer);
+        let lane = Lane::in_process(self.options.receive_high_water.plus(capacity), conflate, resumer);
         self.attach_with(endpoint, lane, Outlet::Local(Local::new(peer, peer_pipe)), false)
     }
 

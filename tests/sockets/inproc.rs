@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use zocket::{Context, Dealer, Event, Pair, Pub, Pull, Push, Reconnect, Rep, Req, Router, Sub, TrySendError};
+use zocket::{
+    Context, Dealer, Event, HighWater, Pair, Pub, Pull, Push, Reconnect, Rep, Req, Router, Sub, TrySendError,
+};
 
 use crate::stage::{Place, Scheme, soon, until};
 
@@ -17,6 +19,23 @@ async fn who_stops_waiting_for_a_name_leaves_the_others_waiting() {
     let pull = Pull::builder().context(&context).build();
     pull.bind("inproc://x").await.unwrap();
     assert_eq!(soon(pull.recv()).await.unwrap(), "from b");
+}
+
+#[tokio::test]
+async fn whatever_waits_for_a_name_fits_into_the_lane_of_who_binds_it() {
+    let context = Context::new();
+    let mark = HighWater::messages(1000).bytes(1000);
+    let push = Push::builder().context(&context).send_high_water(mark).build();
+    push.connect("inproc://x").unwrap();
+    // The headers are more than the payloads.
+    let sent = (0..=u8::MAX).cycle().take_while(|number| push.try_send(&[*number]).is_ok()).count();
+    assert!(sent > 100, "{sent}");
+    let pull = Pull::builder().context(&context).receive_high_water(mark).build();
+    pull.bind("inproc://x").await.unwrap();
+    for number in (0..=u8::MAX).cycle().take(sent) {
+        assert_eq!(soon(pull.recv()).await.unwrap(), [[number]]);
+    }
+    assert_eq!(pull.peers().len(), 1);
 }
 
 #[tokio::test]
