@@ -174,7 +174,7 @@ impl Arrivals {
 
     /// Whether there is nothing to read. Looks for more when what was taken out has been read.
     #[inline(always)]
-    fn is_empty(&mut self) -> bool {
+    fn is_drained(&mut self) -> bool {
         if !self.front.is_empty() {
             return false;
         }
@@ -194,7 +194,7 @@ impl Arrivals {
     /// Moves the next message to `into`. False: there is none.
     #[inline(always)]
     pub(super) fn pop(&mut self, into: &mut Message) -> bool {
-        if self.is_empty() {
+        if self.is_drained() {
             return false;
         }
         let Some(bytes) = self.front.pop(self.left.messages, into) else { return false };
@@ -205,7 +205,7 @@ impl Arrivals {
 
     /// As [`Lane::strip`](super::Lane::strip).
     pub(super) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
-        if self.is_empty() {
+        if self.is_drained() {
             return None;
         }
         let (is_stripped, gone) = self.front.strip(self.left.messages, frames)?;

@@ -49,9 +49,10 @@ pub(crate) use queue::{CHEAP, COPIED, Chunk, ChunkQueue, UNCOPIED};
 pub(crate) use table::Table;
 
 /// How many bytes a task moves before it lets others run: what is under way then stays in a core's own cache, beside
-/// everything else. Connections and sockets have the same: when a connection read twice what a receiver takes in a turn,
-/// the lane filled up to its mark as long as the kernel had more, and 32 KiB a message went a sixth slower over tcp. Twice
-/// as much for both lost up to a tenth at 256 KiB a message; half as much loses a fourth at 1 and 4 KiB over tcp.
+/// everything else. Connections and sockets have the same, but for connections where much waits to be received, which read
+/// less: when a connection read twice what a receiver takes in a turn, the lane filled up to its mark as long as the kernel
+/// had more, and 32 KiB a message went a sixth slower over tcp. Twice as much for both lost up to a tenth at 256 KiB a
+/// message; half as much loses a fourth at 1 and 4 KiB over tcp.
 pub(crate) const TURN: usize = 256 * 1024;
 
 /// What became of a message offered to one pipe.
