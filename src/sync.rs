@@ -1,13 +1,18 @@
 //! Waiting and waking: the one list of waiting tasks, and the wake-ups that leave a critical section.
 //!
-//! Every lock of a socket is a short `std::sync::Mutex`. Nothing is woken while one is held: what a critical
-//! section owes others is collected in a [`Wakes`] and fired after unlocking, so a woken task never runs into
-//! the lock that its waker still holds. (A connection's lock is held for a whole `poll`; who else wants it only tries.)
+//! Nothing is woken while a lock of a socket is held: what a critical section owes others is collected in a [`Wakes`] and
+//! fired after unlocking, so a woken task never runs into the lock that its waker still holds. What each message passes is
+//! a [`Short`] lock, all else a `std::sync::Mutex`. (A connection's is held for a whole `poll`; who else wants it only
+//! tries.)
+
+mod short;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+
+pub(crate) use self::short::{Guard, Short};
 
 /// Locks, going on after a panic elsewhere: every critical section leaves the data whole.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

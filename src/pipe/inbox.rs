@@ -7,13 +7,13 @@
 //! *Tried:* the lane itself under the receiver's lock. On two threads each message of 64 bytes then waited for the
 //! other side's, mostly in the kernel.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use super::parcels::Parcels;
 use super::{HighWater, Offer};
 use crate::message::{Frame, Message, Outgoing};
-use crate::sync::lock;
+use crate::sync::Short;
 
 /// The sender's end. Its lock is taken under those of sockets, and none under it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Inbox {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Entry {
-    tail: Mutex<Tail>,
+    tail: Short<Tail>,
     /// Messages that entered, as the receiver sees it who need not lock to find nothing. What was announced it sees: the
     /// announcement takes the lock that it holds.
     entered: AtomicUsize,
@@ -120,7 +120,7 @@ impl Inbox {
     /// message that is refused is as it was.
     #[inline]
     pub(crate) fn push(&self, prefix: &[Frame], message: &mut Outgoing<'_>) -> Result<bool, Offer> {
-        let mut tail = lock(&self.entry.tail);
+        let mut tail = self.entry.tail.lock();
         match tail.offer(&self.left) {
             Offer::Taken => {}
             refusal => return Err(refusal),
@@ -138,7 +138,7 @@ impl Inbox {
 
     /// Whether a message would be taken, as far as the sender knows: there may be room by now.
     pub(crate) fn offer(&self) -> Offer {
-        lock(&self.entry.tail).offer(&self.left)
+        self.entry.tail.lock().offer(&self.left)
     }
 }
 
@@ -157,7 +157,7 @@ impl Arrivals {
     pub(super) fn new(mark: HighWater, conflate: bool) -> Self {
         let (entered, left) = (Count::default(), Count::default());
         let tail = Tail { queue: Parcels::default(), entered, left, mark, conflate, closed: false };
-        let entry = Entry { tail: Mutex::new(tail), entered: AtomicUsize::new(0) };
+        let entry = Entry { tail: Short::new(tail), entered: AtomicUsize::new(0) };
         let inbox = Arc::new(Inbox { entry, left: Left::default() });
         Self { inbox, front: Parcels::default(), left }
     }
@@ -168,7 +168,7 @@ impl Arrivals {
 
     /// What has arrived and was not taken: messages and bytes.
     pub(super) fn held(&self) -> (usize, usize) {
-        let Count { messages, bytes } = lock(&self.inbox.entry.tail).entered.since(self.left);
+        let Count { messages, bytes } = self.inbox.entry.tail.lock().entered.since(self.left);
         (messages, bytes)
     }
 
@@ -187,7 +187,7 @@ impl Arrivals {
 
     #[inline(never)]
     fn refill(&mut self) {
-        std::mem::swap(&mut self.front, &mut lock(&self.inbox.entry.tail).queue);
+        std::mem::swap(&mut self.front, &mut self.inbox.entry.tail.lock().queue);
         self.front.freeze();
     }
 
@@ -215,7 +215,7 @@ impl Arrivals {
 
     /// Sets the mark, and whether only the newest message is kept, of what is held too.
     pub(super) fn limit(&mut self, mark: HighWater, conflate: bool) {
-        let mut tail = lock(&self.inbox.entry.tail);
+        let mut tail = self.inbox.entry.tail.lock();
         (tail.mark, tail.conflate) = (mark, conflate);
         while conflate && tail.entered.since(self.left).messages > 1 {
             if self.front.is_empty() {
@@ -229,7 +229,7 @@ impl Arrivals {
 
     /// Nothing more is taken.
     pub(super) fn close(&self) {
-        lock(&self.inbox.entry.tail).closed = true;
+        self.inbox.entry.tail.lock().closed = true;
     }
 }
 

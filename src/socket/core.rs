@@ -2,7 +2,7 @@
 //!
 //! [`super::port`] is the same state as drivers see it, [`super::control`] as bind and connect do.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{self, Poll};
 
 use tokio::runtime::Handle;
@@ -20,14 +20,14 @@ use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
 use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
 use crate::pipe::{Closing, Inlet, PipeId, TURN, Table, UNCOPIED};
-use crate::sync::{Tasks, Ticket, WaitSet, Wakes, lock};
+use crate::sync::{Guard, Short, Tasks, Ticket, WaitSet, Wakes};
 use crate::zmtp::Config;
 
 /// A socket's state, shared by the handle and its drivers.
 #[derive(Debug)]
 pub(crate) struct Core<P: Composition> {
-    outbound: Mutex<Out<P::Outbound>>,
-    inbound: Mutex<In<P::Inbound>>,
+    outbound: Short<Out<P::Outbound>>,
+    inbound: Short<In<P::Inbound>>,
     pub(super) endpoints: Endpoints,
     pub(super) options: SocketOptions,
     pub(super) config: Arc<Config>,
@@ -124,7 +124,7 @@ impl<P: Composition> Core<P> {
             runtime.get_or_init(|| handle);
         }
         Arc::new_cyclic(|this| Self {
-            outbound: Mutex::new(Out {
+            outbound: Short::new(Out {
                 pattern: outbound,
                 pipes: Table::default(),
                 senders: WaitSet::default(),
@@ -136,7 +136,7 @@ impl<P: Composition> Core<P> {
                 budget: Budget::new(),
                 effects: Effects::default(),
             }),
-            inbound: Mutex::new(In {
+            inbound: Short::new(In {
                 pattern: inbound,
                 lanes: Table::default(),
                 receivers: WaitSet::default(),
@@ -167,19 +167,19 @@ impl<P: Composition> Core<P> {
 
     /// As [`lock_out`](Self::lock_out), for the hot path. To be given to [`leave`](Self::leave).
     #[inline(always)]
-    pub(super) fn enter_out(&self) -> MutexGuard<'_, Out<P::Outbound>> {
-        lock(&self.outbound)
+    pub(super) fn enter_out(&self) -> Guard<'_, Out<P::Outbound>> {
+        self.outbound.lock()
     }
 
     /// As [`lock_in`](Self::lock_in), for the hot path. To be given to [`leave`](Self::leave).
     #[inline(always)]
-    pub(super) fn enter_in(&self) -> MutexGuard<'_, In<P::Inbound>> {
-        lock(&self.inbound)
+    pub(super) fn enter_in(&self) -> Guard<'_, In<P::Inbound>> {
+        self.inbound.lock()
     }
 
     /// Unlocks a half, and lets go of what it owes.
     #[inline(always)]
-    pub(super) fn leave<T: Owing>(&self, half: MutexGuard<'_, T>) {
+    pub(super) fn leave<T: Owing>(&self, half: Guard<'_, T>) {
         locked::leave(half, &self.monitors);
     }
 
@@ -479,7 +479,7 @@ impl Lanes for LanesView<'_> {
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool {
         let Some(inlet) = self.lanes.get_mut(from) else { return false };
         let popped = inlet.pop(into);
-        if inlet.is_due() {
+        if popped && inlet.is_due() {
             self.settle(from);
         }
         popped

@@ -4,11 +4,10 @@
 //! It lies in the half and not beside it, so that the hot path neither makes nor drops an empty one.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard};
 
 use crate::event::{Dropped, Event, Monitors};
 use crate::pipe::PipeId;
-use crate::sync::{Wakes, lock};
+use crate::sync::{Guard, Short, Wakes};
 
 /// What a critical section leaves to be done after unlocking.
 #[derive(Debug, Default)]
@@ -45,14 +44,14 @@ pub(super) trait Owing {
 #[derive(Debug)]
 pub(super) struct Locked<'a, T: Owing> {
     /// Until it is dropped, there is one.
-    half: Option<MutexGuard<'a, T>>,
+    half: Option<Guard<'a, T>>,
     monitors: &'a Monitors,
 }
 
 impl<'a, T: Owing> Locked<'a, T> {
     #[inline(always)]
-    pub(super) fn new(half: &'a Mutex<T>, monitors: &'a Monitors) -> Self {
-        Self { half: Some(lock(half)), monitors }
+    pub(super) fn new(half: &'a Short<T>, monitors: &'a Monitors) -> Self {
+        Self { half: Some(half.lock()), monitors }
     }
 }
 
@@ -68,7 +67,7 @@ impl<T: Owing> Drop for Locked<'_, T> {
 /// memory, where it is read just after it was written in other pieces, which stalls, and the compiler calls its drop
 /// glue. A bare guard that is merely dropped leaves what is owed to whoever locks next.
 #[inline(always)]
-pub(super) fn leave<T: Owing>(mut half: MutexGuard<'_, T>, monitors: &Monitors) {
+pub(super) fn leave<T: Owing>(mut half: Guard<'_, T>, monitors: &Monitors) {
     if !half.effects().is_empty() {
         settle(half, monitors);
     }
@@ -76,7 +75,7 @@ pub(super) fn leave<T: Owing>(mut half: MutexGuard<'_, T>, monitors: &Monitors) 
 
 /// Unlocks, and lets go of what is owed.
 #[inline(never)]
-fn settle<T: Owing>(mut half: MutexGuard<'_, T>, monitors: &Monitors) {
+fn settle<T: Owing>(mut half: Guard<'_, T>, monitors: &Monitors) {
     let mut effects = std::mem::take(half.effects());
     drop(half);
     effects.wakes.fire();
