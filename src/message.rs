@@ -133,11 +133,6 @@ impl Message {
         }
     }
 
-    /// Takes these frames off, as long as they are the next and another one is left behind. Whether that were all.
-    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
-        frames.iter().all(|frame| self.first() == *frame && self.pop_front().is_some())
-    }
-
     /// The frames as a vector.
     #[must_use]
     pub fn into_frames(self) -> Vec<Frame> {

@@ -131,10 +131,10 @@ impl Inbound for Requests {
     }
 
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
-        let mut is_bare = false;
+        let mut envelope = None;
         let Origin { pipe, .. } = self.queue.next_by(|from| {
-            // Else nearly every request would be made in two frames and a vector, to be made one again.
-            is_bare = lanes.strip(from, &[&[]]) == Some(true);
+            // Else nearly every request would be made in three frames and a vector, to be made one again.
+            envelope = lanes.open(from);
             if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty }
         })?;
         let session = match self.stale.get_mut(pipe) {
@@ -144,7 +144,7 @@ impl Inbound for Requests {
             }
             _ => self.sessions.of(pipe).unwrap_or_default(),
         };
-        Some(Origin { pipe, session, is_bare })
+        Some(Origin { pipe, session, envelope })
     }
 }
 

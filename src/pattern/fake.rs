@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Inbound, Lanes, Offer, Origin, Outlets};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::PipeId;
-use crate::zmtp::{Command, PeerInfo, SocketKind};
+use crate::zmtp::{Command, Envelope, PeerInfo, SocketKind};
 
 pub(crate) fn pipe(slot: u32) -> PipeId {
     PipeId::new(slot, 0)
@@ -135,9 +135,13 @@ impl Lanes for FakeLanes {
         self.lane(from).and_then(VecDeque::pop_front).map(|message| *into = message).is_some()
     }
 
-    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> Option<bool> {
-        let next = self.lane(from).and_then(VecDeque::front_mut);
-        next.map(|message| message.strip(frames))
+    fn strip(&mut self, from: PipeId, envelope: Envelope) -> Option<bool> {
+        let next = self.lane(from)?.front_mut()?;
+        Some(Envelope::take(next) == Some(envelope))
+    }
+
+    fn open(&mut self, from: PipeId) -> Option<Envelope> {
+        Envelope::take(self.lane(from)?.front_mut()?)
     }
 }
 

@@ -14,9 +14,9 @@
 use super::fair_queue::{FairQueue, Turn};
 use super::load_balance::LoadBalance;
 use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
-use crate::message::{Frame, Message, Outgoing};
+use crate::message::{Message, Outgoing};
 use crate::pipe::{PipeId, Table};
-use crate::zmtp::{PeerInfo, SocketKind};
+use crate::zmtp::{Envelope, PeerInfo, SocketKind};
 
 /// Where a request went, and by what its reply is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,10 +96,12 @@ impl Ask {
         }
         let Self { balance, reflects, correlate, next_id, .. } = self;
         let has_id = |pipe| *correlate || reflects.get(pipe) == Some(&true);
-        let prefix = [Frame::from(&next_id.to_be_bytes()), Frame::new()];
-        match balance.choose(|pipe| outlets.offer(pipe, &prefix[usize::from(!has_id(pipe))..], message)) {
+        let id_for = |pipe| has_id(pipe).then_some(*next_id);
+        let offer =
+            |pipe| Envelope::of(id_for(pipe)).with_frames(|frames| outlets.offer(pipe, frames, message));
+        match balance.choose(offer) {
             Ok(pipe) => {
-                let id = has_id(pipe).then_some(*next_id);
+                let id = id_for(pipe);
                 *next_id = next_id.wrapping_add(1);
                 self.state = State::Waiting(Asked { pipe, id });
                 Ok(Routed::Sent)
@@ -239,10 +241,7 @@ impl Inbound for Answer {
 
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
         let Asked { pipe, id } = self.expected()?;
-        let id = id.map(u32::to_be_bytes);
-        // The delimiter, behind the id if there was one.
-        let envelope = id.as_ref().map_or([&[][..]; 2], |id| [id, &[]]);
-        let envelope = &envelope[usize::from(id.is_none())..];
+        let envelope = Envelope::of(id);
         let Self { queue, dropped, .. } = self;
         let origin = queue.next_by(|from| {
             let fits = if from == pipe { lanes.strip(from, envelope) } else { Some(false) };

@@ -37,7 +37,7 @@ pub(crate) mod subscriptions;
 
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{Offer, PipeId};
-use crate::zmtp::{Command, PeerInfo};
+use crate::zmtp::{Command, Envelope, PeerInfo};
 
 /// Where messages leave to: a socket's outgoing queues, or two vectors in a test.
 pub(crate) trait Outlets {
@@ -68,9 +68,12 @@ pub(crate) trait Lanes {
     /// Moves the next message to `into`. False: there is none.
     fn pop(&mut self, from: PipeId, into: &mut Message) -> bool;
 
-    /// Takes these frames off the front of the next message, if it starts with them and goes on behind them. If not, it has
-    /// lost those before the first that differs. `None`: there is no message, which a moment later need not be true.
-    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> Option<bool>;
+    /// Takes this envelope off the next message, if it starts with it. If not, the message may have lost its start. `None`:
+    /// there is no message, which a moment later need not be true.
+    fn strip(&mut self, from: PipeId, envelope: Envelope) -> Option<bool>;
+
+    /// Takes the envelope off the next message, if it is a short one and plain to see. If not, the message is whole.
+    fn open(&mut self, from: PipeId) -> Option<Envelope>;
 }
 
 /// How routing a message ended. Unless `Sent`, the message is as it was.
@@ -154,13 +157,13 @@ pub(crate) struct Origin {
     pub(crate) pipe: PipeId,
     /// Which conversation with that peer it belongs to, where the pattern counts them (REP).
     pub(crate) session: u32,
-    /// Its envelope was a delimiter and no more, and was taken off where it lay (REP).
-    pub(crate) is_bare: bool,
+    /// Its envelope, if it was taken off where it lay (REP).
+    pub(crate) envelope: Option<Envelope>,
 }
 
 impl From<PipeId> for Origin {
     fn from(pipe: PipeId) -> Self {
-        Self { pipe, session: 0, is_bare: false }
+        Self { pipe, session: 0, envelope: None }
     }
 }
 

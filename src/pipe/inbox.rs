@@ -14,6 +14,7 @@ use super::parcels::Parcels;
 use super::{HighWater, Offer};
 use crate::message::{Frame, Message, Outgoing};
 use crate::sync::Short;
+use crate::zmtp::Envelope;
 
 /// The sender's end. Its lock is taken under those of sockets, and none under it.
 #[derive(Debug)]
@@ -204,13 +205,23 @@ impl Arrivals {
     }
 
     /// As [`Lane::strip`](super::Lane::strip).
-    pub(super) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
+    pub(super) fn strip(&mut self, envelope: Envelope) -> Option<bool> {
         if self.is_drained() {
             return None;
         }
-        let (is_stripped, gone) = self.front.strip(self.left.messages, frames)?;
+        let (is_stripped, gone) = self.front.strip(self.left.messages, envelope)?;
         self.left.add(0, gone);
         Some(is_stripped)
+    }
+
+    /// As [`Lane::open`](super::Lane::open).
+    pub(super) fn open(&mut self) -> Option<Envelope> {
+        if self.is_drained() {
+            return None;
+        }
+        let (envelope, gone) = self.front.open(self.left.messages)?;
+        self.left.add(0, gone);
+        Some(envelope)
     }
 
     /// Sets the mark, and whether only the newest message is kept, of what is held too.
@@ -294,11 +305,17 @@ mod tests {
     #[test]
     fn a_stripped_envelope_is_off_the_count() {
         let (inbox, mut arrivals) = arrivals(9, false);
-        let mut reply = Message::from(["id", "", "body"]);
-        inbox.push(&[], &mut (&mut reply).into()).unwrap();
-        assert_eq!(arrivals.strip(&[b"id", b""]), Some(true));
-        assert_eq!(arrivals.held(), (1, HEADER + 4));
-        assert_eq!((pop(&mut arrivals).unwrap().as_str(), arrivals.held()), ("body", (0, 0)));
+        let envelope = Envelope::Id(*b"1234");
+        for is_expected in [true, false] {
+            inbox.push(&[], &mut (&mut Message::from(["1234", "", "body"])).into()).unwrap();
+            let is_stripped = match is_expected {
+                true => arrivals.strip(envelope) == Some(true),
+                false => arrivals.open() == Some(envelope),
+            };
+            assert!(is_stripped);
+            assert_eq!(arrivals.held(), (1, HEADER + 4));
+            assert_eq!((pop(&mut arrivals).unwrap().as_str(), arrivals.held()), ("body", (0, 0)));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use super::Lane;
 use crate::message::Message;
+use crate::zmtp::Envelope;
 
 /// The lanes of a pipe. Plain data under the socket's inbound lock.
 #[derive(Debug)]
@@ -105,9 +106,19 @@ impl Inlet {
     }
 
     /// As [`Lane::strip`], of the lane whose turn it is.
-    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
+    pub(crate) fn strip(&mut self, envelope: Envelope) -> Option<bool> {
+        self.next_lane().strip(envelope)
+    }
+
+    /// As [`Lane::open`], of the lane whose turn it is.
+    pub(crate) fn open(&mut self) -> Option<Envelope> {
+        self.next_lane().open()
+    }
+
+    /// The lane whose turn it is, and stays.
+    fn next_lane(&mut self) -> &mut Lane {
         let number = if self.more.is_empty() { 0 } else { self.current().unwrap_or_default() };
-        self.get_mut(number).strip(frames)
+        self.get_mut(number)
     }
 
     /// As [`Lane::is_due`], of any lane.

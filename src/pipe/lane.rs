@@ -9,6 +9,7 @@ use super::inbox::{Arrivals, Inbox};
 use super::{ChunkQueue, HighWater};
 use crate::message::Message;
 use crate::pool::Pool;
+use crate::zmtp::Envelope;
 
 /// Received messages of one peer. Plain data under the socket's inbound lock.
 #[derive(Debug)]
@@ -180,13 +181,22 @@ impl Lane {
         self.pop(into)
     }
 
-    /// Takes these frames off the next message, if it starts with them and goes on behind them. If not, it has lost those
-    /// before the first that differs. `None`: there is none.
+    /// Takes this envelope off the next message, if it starts with it. If not, the message may have lost its start. `None`:
+    /// there is none.
     #[inline]
-    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> Option<bool> {
+    pub(crate) fn strip(&mut self, envelope: Envelope) -> Option<bool> {
         match &mut self.held {
-            Held::Chunks(queue) => (queue.messages() > 0).then(|| queue.strip(frames)),
-            Held::Arrivals(arrivals) => arrivals.strip(frames),
+            Held::Chunks(queue) => (queue.messages() > 0).then(|| queue.strip(envelope)),
+            Held::Arrivals(arrivals) => arrivals.strip(envelope),
+        }
+    }
+
+    /// Takes the envelope off the next message, if it is a short one. If not, the message is whole.
+    #[inline]
+    pub(crate) fn open(&mut self) -> Option<Envelope> {
+        match &mut self.held {
+            Held::Chunks(queue) => queue.open_envelope(),
+            Held::Arrivals(arrivals) => arrivals.open(),
         }
     }
 

@@ -23,6 +23,7 @@
 
 mod batch;
 mod bell;
+mod chunk;
 mod id;
 mod inbox;
 mod inlet;
@@ -36,6 +37,7 @@ mod table;
 
 pub(crate) use batch::{Batch, SLICES};
 pub(crate) use bell::Bell;
+pub(crate) use chunk::Chunk;
 pub(crate) use id::LaneId;
 pub use id::PipeId;
 pub(crate) use inbox::Inbox;
@@ -45,7 +47,7 @@ pub use mark::HighWater;
 pub(crate) use outbox::{Closing, Outbox, Taken};
 pub(crate) use outboxes::{Apart, Outboxes};
 pub(crate) use parcels::weight;
-pub(crate) use queue::{CHEAP, COPIED, Chunk, ChunkQueue, UNCOPIED};
+pub(crate) use queue::{CHEAP, COPIED, ChunkQueue, UNCOPIED};
 pub(crate) use table::Table;
 
 /// How many bytes a task moves before it lets others run: what is under way then stays in a core's own cache, beside

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use super::ChunkQueue;
 use crate::message::{Frame, Message, Outgoing};
+use crate::zmtp::Envelope;
 use crate::zmtp::frame::header_len;
 
 /// Messages up to this size are encoded, and borrowed bytes, which would be copied anyway.
@@ -61,9 +62,7 @@ impl Parcels {
     /// is none.
     #[inline(always)]
     pub(super) fn pop(&mut self, number: usize, into: &mut Message) -> Option<usize> {
-        if let Some((first, message)) = self.moved.front_mut()
-            && *first == number
-        {
+        if let Some(message) = self.moved(number) {
             std::mem::swap(message, into);
             self.moved.pop_front();
             if self.moved.is_empty() && self.moved.capacity() > BURST {
@@ -75,18 +74,33 @@ impl Parcels {
         self.encoded.pop(into).then(|| before - self.encoded.bytes())
     }
 
-    /// Takes these frames off the message of this number, as [`Lane::strip`](super::Lane::strip). Returns how many bytes
+    /// Takes this envelope off the message of this number, as [`Lane::strip`](super::Lane::strip). Returns how many bytes
     /// that were too.
-    pub(super) fn strip(&mut self, number: usize, frames: &[&[u8]]) -> Option<(bool, usize)> {
-        if let Some((first, message)) = self.moved.front_mut()
-            && *first == number
-        {
+    pub(super) fn strip(&mut self, number: usize, envelope: Envelope) -> Option<(bool, usize)> {
+        if let Some(message) = self.moved(number) {
             let before = weight(message);
-            let is_stripped = message.strip(frames);
+            let is_stripped = Envelope::take(message) == Some(envelope);
             return Some((is_stripped, before - weight(message)));
         }
         let before = self.encoded.bytes();
-        (self.encoded.messages() > 0).then(|| (self.encoded.strip(frames), before - self.encoded.bytes()))
+        (self.encoded.messages() > 0).then(|| (self.encoded.strip(envelope), before - self.encoded.bytes()))
+    }
+
+    /// As [`Lane::open`](super::Lane::open), of the message of this number. Returns how many bytes that were too.
+    pub(super) fn open(&mut self, number: usize) -> Option<(Envelope, usize)> {
+        if let Some(message) = self.moved(number) {
+            let before = weight(message);
+            return Envelope::take(message).map(|envelope| (envelope, before - weight(message)));
+        }
+        let before = self.encoded.bytes();
+        self.encoded.open_envelope().map(|envelope| (envelope, before - self.encoded.bytes()))
+    }
+
+    /// The message of this number, which is the first, if it was moved.
+    #[inline]
+    fn moved(&mut self, number: usize) -> Option<&mut Message> {
+        let (first, message) = self.moved.front_mut()?;
+        (*first == number).then_some(message)
     }
 
     /// Drops everything. Returns how many messages and bytes that was.
@@ -181,13 +195,22 @@ mod tests {
 
     #[test]
     fn an_envelope_is_taken_off_messages_of_either_kind() {
+        let (envelope, other) = (Envelope::Id(*b"1234"), Envelope::Id(*b"1235"));
         for size in [5, 5000] {
+            let body = Message::from(vec![7; size]);
             let mut way = Way::new();
-            way.push(&["id".into(), "".into()], &mut (&mut Message::from(vec![7; size])).into());
-            let (is_stripped, bytes) = way.parcels.strip(0, &[b"id", b""]).unwrap();
+            (0..3).for_each(|_| {
+                envelope.with_frames(|frames| way.push(frames, &mut (&mut body.clone()).into()));
+            });
+            let (opened, bytes) = way.parcels.open(0).unwrap();
             way.bytes -= bytes;
-            assert_eq!((is_stripped, way.pop()), (true, Some(Message::from(vec![7; size]))));
-            assert_eq!((way.bytes, way.parcels.strip(1, &[b"id"])), (0, None));
+            assert_eq!((opened, way.pop()), (envelope, Some(body.clone())));
+            for (wanted, fits) in [(envelope, true), (other, false)] {
+                let (is_stripped, bytes) = way.parcels.strip(way.left, wanted).unwrap();
+                way.bytes -= bytes;
+                assert_eq!((is_stripped, way.pop().filter(|_| fits)), (fits, fits.then(|| body.clone())));
+            }
+            assert_eq!((way.bytes, way.parcels.strip(3, envelope), way.parcels.open(3)), (0, None, None));
         }
     }
 
@@ -195,6 +218,7 @@ mod tests {
     fn messages_of_any_frames_are_received_from_chunks_that_are_full_enough_to_lie_there() {
         let mut way = Way::new();
         let sizes = [0, 1, 100, ENCODED, ENCODED + 1, 1000, 5000];
+        let bare = Envelope::Bare;
         let payload = vec![7; 5000];
         let prefix = sizes.map(|size| Frame::copy_from_slice(&payload[..size]));
         for size in sizes.into_iter().cycle().take(100) {
@@ -202,11 +226,11 @@ mod tests {
         }
         way.parcels.freeze();
         for size in sizes.into_iter().cycle().take(100) {
-            let (is_stripped, bytes) = way.parcels.strip(way.left, &[&[], &payload[..1]]).unwrap();
+            let (opened, bytes) = way.parcels.open(way.left).unwrap();
             way.bytes -= bytes;
-            let mut expected = Message::from(prefix[2..].to_vec());
+            let mut expected = Message::from(prefix[1..].to_vec());
             expected.push_back(&payload[..size]);
-            assert_eq!((is_stripped, way.pop()), (true, Some(expected)));
+            assert_eq!((opened, way.pop()), (bare, Some(expected)));
         }
         assert_eq!((way.pop(), way.bytes), (None, 0));
     }

@@ -11,8 +11,10 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use super::HighWater;
+use super::chunk::{Chunk, UNPINNED};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pool::{Buffer, CHUNK, Pool, SMALL_CHUNK, TINY_CHUNK};
+use crate::zmtp::Envelope;
 use crate::zmtp::frame::{self, Header};
 
 /// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
@@ -36,79 +38,8 @@ pub(crate) const CHEAP: usize = 256;
 /// one place rather than from many. 1 KiB goes 1.2 times as fast to 64 subscribers then, and would to eight 0.7 times.
 const COPIES: usize = 32 * 1024;
 
-/// Frames up to this size are copied out of a received chunk, so that a program that keeps a few of them does
-/// not keep 64 KiB for each.
-const UNPINNED: usize = 512;
-
 /// An empty queue keeps room for so many chunks.
 const BURST: usize = 8;
-
-/// A run of whole frames: the bytes of `head`, then those of `body`. An outgoing chunk may end in a large
-/// frame whose header stands in `head` and whose payload is `body`, uncopied. Received runs are one of the two.
-#[derive(Debug, Default)]
-pub(crate) struct Chunk {
-    head: Buffer,
-    body: Bytes,
-    /// How much of `head` has been decoded, or has left.
-    at: usize,
-    /// Messages that end in this chunk.
-    messages: usize,
-    /// Whether the last frame says MORE: the next chunk continues its message.
-    continues: bool,
-}
-
-impl Chunk {
-    pub(crate) fn len(&self) -> usize {
-        self.head.len() - self.at + self.body.len()
-    }
-
-    pub(crate) const fn messages(&self) -> usize {
-        self.messages
-    }
-
-    pub(crate) const fn continues(&self) -> bool {
-        self.continues
-    }
-
-    /// The two runs of bytes, in wire order.
-    pub(crate) fn parts(&self) -> [&[u8]; 2] {
-        [self.head.get(self.at..).unwrap_or_default(), &self.body]
-    }
-
-    /// The last message boundary at or before `written` bytes, and how many messages end before it.
-    /// For chunks on their way out.
-    pub(crate) fn boundary(&self, written: usize) -> (usize, usize) {
-        let [head, body] = self.parts();
-        let run = if head.is_empty() { body } else { head };
-        let (mut end, mut messages) = (0, 0);
-        while let Some(next) = frame::next_message(run, end).filter(|next| *next <= written) {
-            (end, messages) = (next, messages + 1);
-        }
-        (end, messages)
-    }
-
-    /// Lets frames that are worth it be received in place, where they would not hold much that is nobody's.
-    fn freeze(&mut self) {
-        let is_worth_it = self.head.len() > self.messages.max(1) * UNPINNED;
-        if is_worth_it && self.at == 0 && self.body.is_empty() && self.head.len() >= self.head.capacity() / 2
-        {
-            self.body = Bytes::from_owner(std::mem::take(&mut self.head));
-        }
-    }
-
-    fn clear(&mut self) {
-        self.head.clear();
-        (self.at, self.messages) = (0, 0);
-    }
-
-    /// Drops the first `bytes` bytes, which hold `messages` whole messages.
-    fn trim(&mut self, bytes: usize, messages: usize) {
-        let in_head = bytes.min(self.head.len() - self.at);
-        self.at += in_head;
-        self.body.advance((bytes - in_head).min(self.body.len()));
-        self.messages -= messages;
-    }
-}
 
 /// Chunks in order, with what they hold. The gauge also counts what the driver has taken and not yet released.
 #[derive(Debug, Default)]
@@ -378,27 +309,57 @@ impl ChunkQueue {
         *message = Message::from(frames);
     }
 
-    /// Takes these frames off the next message, as long as they are its next ones and it goes on behind them. Whether that
+    /// Takes this envelope off the next message, as far as it starts with its frames and goes on behind them. Whether that
     /// were all.
-    pub(crate) fn strip(&mut self, frames: &[&[u8]]) -> bool {
-        frames.iter().all(|frame| self.strip_frame(frame))
+    pub(crate) fn strip(&mut self, envelope: Envelope) -> bool {
+        match Envelope::read(self.front()) {
+            Some((found, bytes)) => {
+                let fits = found == envelope;
+                if fits {
+                    self.skip(bytes);
+                }
+                fits
+            }
+            None => envelope.with_frames(|frames| frames.iter().all(|frame| self.strip_frame(frame))),
+        }
     }
 
     fn strip_frame(&mut self, frame: &[u8]) -> bool {
-        let Some(chunk) = self.chunks.front_mut() else { return false };
-        let in_head = chunk.at < chunk.head.len();
-        let run = if in_head { &chunk.head[chunk.at..] } else { &chunk.body };
+        let run = self.front();
         let Some(header) = Header::decode(run).filter(|header| header.more) else { return false };
-        if run.get(header.head..header.total()) != Some(frame) {
-            return false;
+        let fits = run.get(header.head..header.total()) == Some(frame);
+        if fits {
+            self.skip(header.total());
         }
-        if in_head {
-            chunk.at += header.total();
+        fits
+    }
+
+    /// Takes the envelope off the next message, if it is a short one and lies in one run.
+    pub(crate) fn open_envelope(&mut self) -> Option<Envelope> {
+        let (envelope, bytes) = Envelope::read(self.front())?;
+        self.skip(bytes);
+        Some(envelope)
+    }
+
+    /// What comes next, as far as it lies in one run.
+    #[inline]
+    fn front(&self) -> &[u8] {
+        match self.chunks.front() {
+            Some(chunk) if chunk.at < chunk.head.len() => &chunk.head[chunk.at..],
+            Some(chunk) => &chunk.body,
+            None => &[],
+        }
+    }
+
+    /// Passes over so much of that.
+    fn skip(&mut self, bytes: usize) {
+        let Some(chunk) = self.chunks.front_mut() else { return };
+        if chunk.at < chunk.head.len() {
+            chunk.at += bytes;
         } else {
-            chunk.body.advance(header.total());
+            chunk.body.advance(bytes);
         }
-        self.used(header.total());
-        true
+        self.used(bytes);
     }
 
     /// Decodes the next frame to its place. Says whether its message goes on.
@@ -508,7 +469,7 @@ mod tests {
             message.frames().iter().enumerate().map(wire).collect()
         };
         let id: &[u8] = &[0, 0, 0, 7];
-        let envelope: [&[u8]; 2] = [id, b""];
+        let envelope = Envelope::Id([0, 0, 0, 7]);
         let whole = Message::from([id, b"", b"body", b"more"]);
         let stripped = |message: &Message, apart: bool| {
             let mut queue = ChunkQueue::default();
@@ -522,7 +483,7 @@ mod tests {
                 false => queue.push(&[], &(&mut message.clone()).into()),
             }
             queue.push(&[], &Outgoing::Bytes(b"next"));
-            let is_stripped = queue.strip(&envelope);
+            let is_stripped = queue.strip(envelope);
             let rest = queue.pop_message().filter(|_| is_stripped);
             assert_eq!(queue.pop_message(), Some(Message::from("next")));
             assert_eq!((queue.messages(), queue.bytes()), (0, 0));

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::Composition;
 use super::endpoints::Endpoints;
+use super::inlets::LanesView;
 use super::largest::Largest;
 use super::locked::{self, Effects, Locked, Owing};
 use super::outlets::{OutPipe, View};
@@ -18,9 +19,9 @@ use crate::event::Monitors;
 use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::lockstep::Answer;
-use crate::pattern::{Inbound, Lanes, Origin, Outbound, Routed};
-use crate::pipe::{Closing, Inlet, PipeId, TURN, Table, UNCOPIED};
-use crate::sync::{Guard, Short, Tasks, Ticket, WaitSet, Wakes};
+use crate::pattern::{Inbound, Origin, Outbound, Routed};
+use crate::pipe::{Closing, Inlet, TURN, Table, UNCOPIED};
+use crate::sync::{Guard, Short, Tasks, Ticket, WaitSet};
 use crate::zmtp::Config;
 
 /// A socket's state, shared by the handle and its drivers.
@@ -453,39 +454,5 @@ impl In<Answer> {
     /// Drops what has arrived before a request.
     pub(super) fn drain(&mut self) {
         self.pattern.drain(&mut LanesView { lanes: &mut self.lanes, wakes: &mut self.effects.wakes });
-    }
-}
-
-/// The lanes of a socket for the length of one critical section.
-struct LanesView<'a> {
-    lanes: &'a mut Table<Inlet>,
-    wakes: &'a mut Wakes,
-}
-
-impl LanesView<'_> {
-    /// Somebody waited for room that is there now, or for the end of a lane whose pipe is gone.
-    #[cold]
-    fn settle(&mut self, from: PipeId) {
-        let Some(inlet) = self.lanes.get_mut(from) else { return };
-        self.wakes.add_all(inlet.take_resumed());
-        if inlet.is_orphaned() && inlet.is_empty() {
-            self.lanes.remove(from);
-        }
-    }
-}
-
-impl Lanes for LanesView<'_> {
-    #[inline(always)]
-    fn pop(&mut self, from: PipeId, into: &mut Message) -> bool {
-        let Some(inlet) = self.lanes.get_mut(from) else { return false };
-        let popped = inlet.pop(into);
-        if popped && inlet.is_due() {
-            self.settle(from);
-        }
-        popped
-    }
-
-    fn strip(&mut self, from: PipeId, frames: &[&[u8]]) -> Option<bool> {
-        self.lanes.get_mut(from)?.strip(frames)
     }
 }

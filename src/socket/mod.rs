@@ -5,6 +5,7 @@ mod builder;
 mod control;
 mod core;
 mod endpoints;
+mod inlets;
 mod inproc;
 pub(crate) mod kinds;
 mod lane;

@@ -8,7 +8,7 @@
 
 use bytes::BufMut;
 
-const MORE: u8 = 0x01;
+pub(super) const MORE: u8 = 0x01;
 const LONG: u8 = 0x02;
 const COMMAND: u8 = 0x04;
 

@@ -20,6 +20,7 @@
 pub(crate) mod command;
 pub(crate) mod datagram;
 pub(crate) mod engine;
+mod envelope;
 pub(crate) mod error;
 pub(crate) mod frame;
 mod greeting;
@@ -35,6 +36,7 @@ mod scan;
 
 pub(crate) use command::{Command, MAX_PREFIX};
 pub(crate) use engine::{Config, Engine, Event};
+pub(crate) use envelope::Envelope;
 pub use error::ProtocolError;
 pub(crate) use heartbeat::HeartbeatConfig;
 pub use kind::SocketKind;

@@ -12,7 +12,7 @@ use crate::pattern::{Origin, envelope};
 use crate::pipe::PipeId;
 use crate::socket::core::Core;
 use crate::socket::{Composition, Pattern, Socket};
-use crate::zmtp::SocketKind;
+use crate::zmtp::{Envelope, SocketKind};
 
 /// The pattern of [`Rep`].
 #[derive(Debug)]
@@ -80,10 +80,14 @@ impl Socket<Kind> {
     }
 
     fn open(&self, origin: Origin, message: Message) -> Option<Request> {
-        let (envelope, message) =
-            if origin.is_bare { (Vec::new(), message) } else { envelope::split(message).ok()? };
-        let core = Arc::clone(&self.core);
-        Some(Request { core, pipe: origin.pipe, session: origin.session, envelope, message })
+        let Origin { pipe, session, envelope } = origin;
+        let (address, message) = match envelope {
+            Some(envelope) => (Address::Short(envelope), message),
+            None => {
+                envelope::split(message).map(|(frames, message)| (Address::Long(frames), message)).ok()?
+            }
+        };
+        Some(Request { core: Arc::clone(&self.core), pipe, session, address, message })
     }
 }
 
@@ -95,9 +99,14 @@ pub struct Request {
     core: Arc<Core<Kind>>,
     pipe: PipeId,
     session: u32,
-    /// Empty: a delimiter and no more.
-    envelope: Vec<Frame>,
+    address: Address,
     message: Message,
+}
+
+/// What a reply starts with.
+enum Address {
+    Short(Envelope),
+    Long(Vec<Frame>),
 }
 
 impl Request {
@@ -128,10 +137,15 @@ impl Request {
     ///
     /// If the future is dropped before it finished, nothing was sent, and the request is gone.
     pub async fn reply(self, message: impl IntoMessage) -> Result<(), SendError> {
-        let Self { core, pipe, session, envelope, .. } = self;
-        let envelope = if envelope.is_empty() { &[Frame::new()][..] } else { &envelope };
+        let Self { core, pipe, session, address, .. } = self;
         let sent = core
-            .send(message, |direct, message, view| direct.reply(pipe, session, envelope, message, view))
+            .send(message, |direct, message, view| {
+                let mut reply = |frames: &[Frame]| direct.reply(pipe, session, frames, message, view);
+                match &address {
+                    Address::Short(envelope) => envelope.with_frames(reply),
+                    Address::Long(frames) => reply(frames),
+                }
+            })
             .await;
         sent.map_err(TrySendError::of_waiting)
     }
