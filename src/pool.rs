@@ -165,9 +165,27 @@ impl Pool {
 }
 
 impl Buffer {
+    /// Whether a queue may keep it.
+    #[inline]
+    pub(crate) fn is_tiny(&self) -> bool {
+        self.home.is_none() && self.bytes.capacity() == TINY_CHUNK
+    }
+
+    /// Its memory, to be kept, if a queue may.
+    pub(crate) fn into_tiny(mut self) -> Option<BytesMut> {
+        self.is_tiny().then(|| std::mem::take(&mut self.bytes))
+    }
+
     /// One that belongs to no pool.
     pub(crate) fn of_its_own(capacity: usize) -> Self {
         Self { bytes: BytesMut::with_capacity(capacity), home: None }
+    }
+}
+
+/// One that was kept.
+impl From<BytesMut> for Buffer {
+    fn from(bytes: BytesMut) -> Self {
+        Self { bytes, home: None }
     }
 }
 

@@ -60,6 +60,9 @@ impl Outgoing {
         self.batch.settle();
         let freed = self.batch.take_freed();
         self.queue.release(freed.messages, freed.bytes);
+        if let Some(spare) = self.batch.take_spare() {
+            self.queue.keep(spare);
+        }
         let mut messages = 0;
         while let Some((_, encoded)) = self.waiting.front()
             && encoded.len() <= self.written

@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     /// How much of that has been counted as freed: up to a message boundary.
     settled: Freed,
     freed: Freed,
+    /// The memory of a small chunk that left, for the next one.
+    spare: Option<BytesMut>,
 }
 
 /// Messages that left, with their size on the wire.
@@ -94,8 +96,14 @@ impl Batch {
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.written += bytes;
         while let Some((chunks, size)) = self.first_whole() {
-            let whole = std::iter::from_fn(|| self.chunks.pop_front()).take(chunks);
-            self.freed.messages += whole.map(|chunk| chunk.messages()).sum::<usize>();
+            let is_all = chunks == self.chunks.len();
+            for _ in 0..chunks {
+                let Some(chunk) = self.chunks.pop_front() else { break };
+                self.freed.messages += chunk.messages();
+                if is_all && chunks == 1 {
+                    self.spare = chunk.into_tiny();
+                }
+            }
             self.freed.messages -= self.settled.messages;
             self.freed.bytes += size - self.settled.bytes;
             self.settled = Freed::default();
@@ -152,6 +160,11 @@ impl Batch {
     /// What left since the last call.
     pub(crate) fn take_freed(&mut self) -> Freed {
         std::mem::take(&mut self.freed)
+    }
+
+    /// The memory of a small chunk that left, for its queue to write to again.
+    pub(crate) fn take_spare(&mut self) -> Option<BytesMut> {
+        self.spare.take()
     }
 
     /// The chunks that are not done with, and how much of them is: whole messages.

@@ -1,6 +1,6 @@
 //! A run of frames: what a queue holds, and what a driver takes from it.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::pool::Buffer;
 use crate::zmtp::frame;
@@ -34,6 +34,11 @@ impl Chunk {
 
     pub(crate) const fn continues(&self) -> bool {
         self.continues
+    }
+
+    /// Its memory, if that is little enough for an idle queue to keep.
+    pub(super) fn into_tiny(self) -> Option<BytesMut> {
+        self.head.into_tiny()
     }
 
     /// The two runs of bytes, in wire order.

@@ -224,6 +224,9 @@ impl Outbox {
     pub(crate) fn settle(&mut self, batch: &mut Batch) {
         let freed = batch.take_freed();
         self.queue.release(freed.messages, freed.bytes);
+        if let Some(spare) = batch.take_spare() {
+            self.queue.keep(spare);
+        }
     }
 
     /// Whether a pipe that refused a message has room again. Says so once.

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::HighWater;
 use super::chunk::{Chunk, UNPINNED};
@@ -17,8 +17,8 @@ use crate::pool::{Buffer, CHUNK, Pool, SMALL_CHUNK, TINY_CHUNK};
 use crate::zmtp::Envelope;
 use crate::zmtp::frame::{self, Header};
 
-/// The capacities of an empty queue's first chunks, unless the pool has a whole one idle: a quiet peer pays for
-/// what it says, and the first is of a size that allocators have at hand. Each grows by opening the next, never by
+/// The capacities of an empty queue's first chunks, unless the pool has a whole one idle and none was kept: a quiet peer
+/// pays for what it says, and the first is of a size that allocators have at hand. Each grows by opening the next, never by
 /// moving.
 const CHUNK_STARTS: [usize; 2] = [TINY_CHUNK, SMALL_CHUNK];
 
@@ -79,9 +79,18 @@ impl ChunkQueue {
         mark.is_low(self.messages, self.bytes)
     }
 
-    /// Whether no chunk waits here (some may still be under way).
+    /// Whether no message waits here (some may still be under way).
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.chunks.front().is_none_or(|first| first.len() == 0)
+    }
+
+    /// Keeps the memory of a small chunk that has left, rather than to make it anew for each message of a quiet peer.
+    pub(crate) fn keep(&mut self, mut spare: BytesMut) {
+        if self.chunks.is_empty() {
+            spare.clear();
+            self.chunks.push_back(Chunk { head: spare.into(), ..Chunk::default() });
+        }
     }
 
     /// Encodes a message at the tail.
@@ -219,6 +228,9 @@ impl ChunkQueue {
     /// Moves chunks of up to about `limit` bytes to `taken`, whole messages only. They stay on the gauge until
     /// they are released.
     pub(crate) fn take(&mut self, taken: &mut VecDeque<Chunk>, limit: usize) {
+        if self.is_empty() {
+            return self.shrink();
+        }
         let mut size = 0;
         while size < limit || taken.back().is_some_and(Chunk::continues) {
             let Some(chunk) = self.chunks.pop_front() else { break };
@@ -237,6 +249,7 @@ impl ChunkQueue {
     /// Puts taken chunks back at the head. Their first `written` bytes, in which `messages` messages end, are
     /// gone; they end at a message boundary and have been released.
     pub(crate) fn give_back(&mut self, chunks: VecDeque<Chunk>, written: usize, messages: usize) {
+        Self::drop_kept(&mut self.chunks);
         for chunk in chunks.into_iter().rev() {
             self.chunks.push_front(chunk);
         }
@@ -257,6 +270,7 @@ impl ChunkQueue {
     pub(crate) fn clear(&mut self) -> usize {
         let (messages, bytes) = self.waiting();
         self.chunks.clear();
+        self.shrink();
         self.release(messages, bytes);
         messages
     }
@@ -265,8 +279,10 @@ impl ChunkQueue {
     pub(crate) fn move_to(&mut self, other: &mut Self) {
         let (messages, bytes) = self.waiting();
         self.release(messages, bytes);
+        Self::drop_kept(&mut self.chunks);
         Self::drop_kept(&mut other.chunks);
         other.chunks.append(&mut self.chunks);
+        self.shrink();
         other.messages += messages;
         other.bytes += bytes;
     }
@@ -411,10 +427,9 @@ impl ChunkQueue {
     /// The front chunk has been decoded. A small one is written to again rather than made anew for each message
     /// of a quiet peer.
     fn drained(&mut self) {
-        let [small, ..] = CHUNK_STARTS;
         let is_last = self.chunks.len() == 1;
         match self.chunks.front_mut() {
-            Some(only) if is_last && only.head.capacity() == small => only.clear(),
+            Some(only) if is_last && only.head.is_tiny() => only.clear(),
             _ => self.drop_front(),
         }
     }
@@ -428,14 +443,15 @@ impl ChunkQueue {
 
     /// Gives the room of a burst up: an idle peer owns none.
     fn shrink(&mut self) {
-        if self.chunks.is_empty() && self.chunks.capacity() > BURST {
-            self.chunks = VecDeque::new();
+        if self.is_empty() && self.chunks.capacity() > BURST {
+            self.chunks.shrink_to_fit();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Batch;
     use super::*;
 
     #[test]
@@ -541,6 +557,39 @@ mod tests {
             assert_eq!(chunk.body.as_ptr() == encoded.as_ptr(), is_shared, "{length} to {queues}");
             assert_eq!(queue.pop_message().unwrap().byte_len(), length);
         }
+    }
+
+    #[test]
+    fn a_small_chunk_that_left_is_written_to_again_and_is_nothing_until_then() {
+        let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            queue.push(&[], &Outgoing::Bytes(b"text"));
+            places.push(queue.front().as_ptr());
+            queue.take(batch.chunks(), usize::MAX);
+            batch.abandon();
+            queue.keep(batch.take_spare().expect("it is small"));
+            queue.take(batch.chunks(), usize::MAX);
+            assert!(queue.is_empty() && batch.is_empty());
+        }
+        assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{places:?}");
+
+        let encoded = |text| ChunkQueue::encode(&Outgoing::Bytes(text));
+        let mut other = ChunkQueue::default();
+        other.append(encoded(b"first"), 1);
+        queue.move_to(&mut other);
+        other.append(encoded(b"second"), 1);
+        other.take(batch.chunks(), usize::MAX);
+        assert!(
+            batch.chunks().iter().all(|chunk| chunk.len() > 0),
+            "an empty write would end the connection"
+        );
+        let (chunks, _) = batch.into_rest();
+        queue.keep(BytesMut::with_capacity(CHUNK_STARTS[0]));
+        queue.give_back(chunks, 0, 0);
+        let mut rest = Batch::default();
+        queue.take(rest.chunks(), usize::MAX);
+        assert!(rest.chunks().iter().map(Chunk::len).eq([7, 8]), "{rest:?}");
     }
 
     #[test]
