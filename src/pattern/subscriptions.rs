@@ -11,6 +11,7 @@
 //! For one pipe this is a set: subscribing twice and cancelling once leaves nothing, as libzmq's peers expect.
 //! Source: RFC 29, "The PUB socket type", where that differs, libzmq.
 
+mod blocks;
 mod holders;
 mod index;
 mod tail;

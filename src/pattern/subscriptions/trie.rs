@@ -12,6 +12,7 @@
 //! than 55. *Tried:* no steps, each prefix under one hash: prefixes of a thousand lengths make every long topic dear.
 //! *Tried:* no filter: prefixes of nine lengths cost nine lookups, most of them outside the cache.
 
+use super::blocks::Blocks;
 use super::holders::Holders;
 use super::index::Index;
 use super::tail::{Tail, Window};
@@ -24,7 +25,7 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Trie {
     key: [u64; 2],
-    nodes: Vec<Node>,
+    nodes: Blocks<Node>,
     /// Numbers of nodes out of use.
     free: Vec<u32>,
     /// All nodes in use but the root, by parent and tail.
@@ -52,6 +53,8 @@ struct Node {
 // Most of the memory of a large trie is this times the number of prefixes.
 const _: () = assert!(size_of::<Node>() <= 40);
 
+const KNOWN: &str = "nodes are known by their numbers, which are never taken away";
+
 /// The lengths of tails that are shorter than the start by which the filter goes.
 const SHORT: u32 = (1 << 4) - 1;
 
@@ -65,7 +68,7 @@ impl Default for Trie {
     fn default() -> Self {
         Self {
             key: [fastrand::u64(..), fastrand::u64(..)],
-            nodes: vec![Node { tail: Tail::EMPTY, parent: ROOT, below: 0, holders: Holders::NONE }],
+            nodes: Blocks::new(Node { tail: Tail::EMPTY, parent: ROOT, below: 0, holders: Holders::NONE }),
             free: Vec::new(),
             edges: Index::default(),
             filter: vec![0; 64],
@@ -85,7 +88,7 @@ impl Trie {
 
     /// Nobody, for a number that is out of use.
     pub(super) fn holders(&self, node: u32) -> Holders {
-        self.nodes.get(node as usize).map_or(Holders::NONE, |node| node.holders)
+        self.nodes.get(node).map_or(Holders::NONE, |node| node.holders)
     }
 
     /// Gives a node other holders. One that is left without any must be [removed](Self::remove) next.
@@ -174,7 +177,7 @@ impl Trie {
     pub(super) fn renumber(&mut self) -> Vec<Option<u32>> {
         let old = std::mem::take(self);
         let mut prefix = Vec::new();
-        let renumbered = (0..).zip(&old.nodes).map(|(number, node)| {
+        let renumbered = (0..).zip(old.nodes.iter()).map(|(number, node)| {
             (!node.holders.is_none()).then(|| {
                 old.prefix(number, &mut prefix);
                 let number = self.insert(&prefix);
@@ -219,8 +222,8 @@ impl Trie {
     fn refilter(&mut self, len: usize) {
         self.filter = vec![0; len];
         self.stale = 0;
-        for number in 1..self.nodes.len() {
-            let Node { tail, parent, .. } = self.nodes[number];
+        for number in (0..).take(self.nodes.len()).skip(1) {
+            let Node { tail, parent, .. } = *self.node(number);
             if parent != NOBODY {
                 self.admit(parent, &tail);
             }
@@ -232,14 +235,9 @@ impl Trie {
         let number = self.free.pop().unwrap_or_else(|| {
             u32::try_from(self.nodes.len()).expect("four billion nodes do not fit in memory")
         });
-        if number as usize == self.nodes.len() {
-            if self.nodes.len() == self.nodes.capacity() {
-                // Doubling would leave half of a large trie empty.
-                self.nodes.reserve_exact(self.nodes.len() / 8 + 8);
-            }
-            self.nodes.push(node);
-        } else {
-            *self.node_mut(number) = node;
+        match self.nodes.get_mut(number) {
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
         }
         self.edges.insert(self.tag(parent, &tail), number);
         self.lengths[tail.len()] += 1;
@@ -257,11 +255,11 @@ impl Trie {
 
     #[inline]
     fn node(&self, number: u32) -> &Node {
-        &self.nodes[number as usize]
+        self.nodes.get(number).expect(KNOWN)
     }
 
     fn node_mut(&mut self, number: u32) -> &mut Node {
-        &mut self.nodes[number as usize]
+        self.nodes.get_mut(number).expect(KNOWN)
     }
 
     /// How many bits of the filter are set.
@@ -273,7 +271,7 @@ impl Trie {
     /// How many nodes there is memory for.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.nodes.capacity()
+        self.nodes.room()
     }
 
     /// How many nodes are in use, the root among them.
