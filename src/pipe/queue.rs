@@ -593,6 +593,22 @@ mod tests {
     }
 
     #[test]
+    fn the_room_of_a_burst_is_given_up_however_it_leaves() {
+        let leave: [fn(&mut ChunkQueue); 3] = [
+            |queue| _ = queue.clear(),
+            |queue| queue.move_to(&mut ChunkQueue::default()),
+            |queue| queue.take(&mut VecDeque::new(), usize::MAX),
+        ];
+        for (number, leave) in leave.into_iter().enumerate() {
+            let mut queue = ChunkQueue::default();
+            (0..10 * BURST).for_each(|_| queue.push(&[], &(&mut Message::from(vec![7; UNCOPIED])).into()));
+            assert!(queue.chunks.capacity() > BURST);
+            leave(&mut queue);
+            assert!(queue.is_empty() && queue.chunks.capacity() <= BURST, "way {number}");
+        }
+    }
+
+    #[test]
     fn a_queue_that_was_never_used_owns_nothing() {
         assert_eq!(ChunkQueue::new(&Pool::default()).chunks.capacity(), 0);
     }
