@@ -137,13 +137,14 @@ impl Wake for Prompt {
 impl Connection {
     /// Writes in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
     fn write_now(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.phase != Phase::Traffic || self.ended.is_some() || self.lookout.is_on() {
+        if self.phase != Phase::Traffic || self.ended.is_some() {
             return false;
         }
         let written = self.write_little(cx).or_else(|why| self.unheard(why, cx));
         let is_done = matches!(written, Ok(true));
         self.ended = written.err();
-        is_done && !self.port.pool().is_unwatched()
+        // What looks for an answer is the task.
+        is_done && !self.lookout.is_on() && !self.port.pool().is_unwatched()
     }
 
     /// Writes what is queued if it is little, or as much of it as the kernel takes.
