@@ -284,8 +284,18 @@ fn socket_kinds_name_neither_each_other_nor_what_is_below_the_socket() {
 
 #[test]
 fn transports_know_neither_each_other_nor_the_sockets() {
-    const SHARED: &[&str] =
-        &["lib", "address", "datagrams", "endpoint", "interface", "options", "resolve", "trust", "contract"];
+    const SHARED: &[&str] = &[
+        "lib",
+        "address",
+        "datagrams",
+        "eager",
+        "endpoint",
+        "interface",
+        "options",
+        "resolve",
+        "trust",
+        "contract",
+    ];
     let files = sources("transports");
     let schemes: Vec<_> =
         files.iter().map(|source| &*source.layer).filter(|name| !SHARED.contains(name)).collect();

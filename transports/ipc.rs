@@ -16,7 +16,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::{
     BoxFuture, Endpoint, EndpointError, Incoming, Link, LinkOptions, Listener, PeerProof, Purpose, Transport,
-    Wire,
+    Wire, eager,
 };
 
 mod file;
@@ -91,7 +91,7 @@ impl Transport for Ipc {
                 ),
                 _ => because(&error, &format!("cannot connect to {to}")),
             })?;
-            Ok(link(stream, &to))
+            Ok(link(stream, &to, &options))
         })
     }
 
@@ -219,20 +219,21 @@ impl Listener for Bound {
             Ok(Incoming::new(async move {
                 // Other than with tcp, they are not inherited.
                 options.set_buffers(&SockRef::from(&stream.as_fd()))?;
-                Ok(link(stream, &endpoint))
+                Ok(link(stream, &endpoint, &options))
             }))
         })
     }
 }
 
 /// Neither end has a name of its own, so both are shown as the place they met at.
-fn link(stream: UnixStream, endpoint: &Endpoint) -> Link {
+fn link(stream: UnixStream, endpoint: &Endpoint, options: &LinkOptions) -> Link {
     let proof = stream.peer_cred().ok().map(|cred| PeerProof::Process {
         user: cred.uid(),
         group: cred.gid(),
         process: cred.pid(),
     });
-    Link::new(Wire::Stream(Box::new(stream)), endpoint.clone(), endpoint.clone()).with_proof(proof)
+    Link::new(Wire::Stream(eager::wire(stream, options)), endpoint.clone(), endpoint.clone())
+        .with_proof(proof)
 }
 
 /// The same kind of error, with what it was about in front.

@@ -33,6 +33,8 @@ mod address;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod datagrams;
+#[cfg(any(feature = "tcp", all(feature = "ipc", unix)))]
+mod eager;
 mod endpoint;
 pub mod inproc;
 #[cfg(all(any(feature = "quic", feature = "tcp", feature = "udp"), unix))]

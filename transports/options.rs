@@ -75,6 +75,9 @@ pub struct LinkOptions {
     pub datagrams: bool,
     /// Whether links have streams of one direction besides, a few at a time. Default `false`. quic.
     pub oneways: bool,
+    /// Whether a read asks the kernel even if the event loop has not said that there is something: sooner, and a waste unless
+    /// the link is polled in a loop. Default `false`; a zocket sets it with its busy polling. tcp and ipc.
+    pub eager: bool,
 }
 
 impl Default for LinkOptions {
@@ -96,6 +99,7 @@ impl Default for LinkOptions {
             lanes: Lanes::default(),
             datagrams: false,
             oneways: false,
+            eager: false,
         }
     }
 }

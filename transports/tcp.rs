@@ -15,7 +15,7 @@ use crate::address::{self, Address, Host, Place};
 use crate::resolve::{because, endpoint_of, local_addresses, reachable};
 use crate::{
     BoxFuture, Endpoint, EndpointError, Incoming, KeepAlive, Link, LinkOptions, Listener, Purpose, Transport,
-    Wire, resolve,
+    Wire, eager, resolve,
 };
 
 const SCHEME: &str = "tcp";
@@ -108,7 +108,7 @@ impl Listener for Bound {
             let options = self.options.clone();
             let incoming = Incoming::new(async move {
                 set_up(&SockRef::from(&stream), peer.is_ipv6(), &options)?;
-                link(stream, peer)
+                link(stream, peer, &options)
             });
             Ok(incoming.with_peer(endpoint_of(SCHEME, peer)?))
         })
@@ -173,7 +173,7 @@ async fn connect_to(
         // Both ends got the same port by chance, with nobody listening: TCP's simultaneous open with itself.
         return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there"));
     }
-    link(stream, peer)
+    link(stream, peer, options)
 }
 
 fn sources(source: &Place, options: &LinkOptions) -> io::Result<Vec<SocketAddr>> {
@@ -191,9 +191,9 @@ fn new_socket(address: SocketAddr) -> io::Result<TcpSocket> {
     if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
 }
 
-fn link(stream: TcpStream, peer: SocketAddr) -> io::Result<Link> {
+fn link(stream: TcpStream, peer: SocketAddr, options: &LinkOptions) -> io::Result<Link> {
     let local = endpoint_of(SCHEME, stream.local_addr()?)?;
-    Ok(Link::new(Wire::Stream(Box::new(stream)), local, endpoint_of(SCHEME, peer)?))
+    Ok(Link::new(Wire::Stream(eager::wire(stream, options)), local, endpoint_of(SCHEME, peer)?))
 }
 
 /// What both ends of a link get, accepted or connecting.

@@ -55,6 +55,7 @@ impl<P: Pattern> SocketBuilder<P> {
         if let HeartbeatConfig { interval: Some(interval), timeout, .. } = self.options.heartbeat.config() {
             self.options.link.liveness.get_or_insert(Liveness { interval, timeout });
         }
+        self.options.link.eager |= !self.options.busy_poll.is_zero();
         // Those who receive take what they are sent; nobody sends so without being asked to.
         self.options.link.datagrams |= self.options.datagrams
             || matches!(P::KIND, SocketKind::Sub | SocketKind::XSub | SocketKind::Dish);
