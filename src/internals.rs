@@ -13,7 +13,7 @@ use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::subscriptions::Subscriptions;
 use crate::pipe::{COPIED, Chunk, ChunkQueue, PipeId};
-use crate::zmtp::{Engine, Event, SocketKind};
+use crate::zmtp::{Engine, Event, Prefix, SocketKind};
 
 /// A message in wire form.
 #[must_use]
@@ -74,7 +74,7 @@ impl Queue {
     /// Encodes a message of one frame at the tail, as `send` does with borrowed bytes.
     #[inline]
     pub fn push(&mut self, payload: &[u8]) {
-        self.chunks.push(&[], &Outgoing::Bytes(payload));
+        self.chunks.push(Prefix::NONE, &Outgoing::Bytes(payload));
     }
 
     /// Takes everything and lets it go at once, as a driver does whose kernel takes all. Returns the bytes.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Choices;
 use crate::message::{self, Message};
 use crate::pipe::{Batch, ChunkQueue, SLICES};
-use crate::zmtp::Envelope;
+use crate::zmtp::{Envelope, Prefix};
 
 /// An outgoing queue, the batch that a driver took from it, and what both must hold.
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Outgoing {
         let outgoing = message::Outgoing::Made(&mut message);
         let encoded = ChunkQueue::encode(&outgoing);
         match choices.below(2) {
-            0 => self.queue.push(&[], &outgoing),
+            0 => self.queue.push(Prefix::NONE, &outgoing),
             _ => self.queue.push_encoded(&encoded, 1),
         }
         self.waiting.push_back((message, encoded));
@@ -135,7 +135,7 @@ fn receive(messages: &VecDeque<(Message, Bytes)>) {
 fn receive_frozen(messages: &VecDeque<(Message, Bytes)>) {
     let mut queue = ChunkQueue::default();
     for (message, _) in messages {
-        queue.push(&[], &message::Outgoing::Made(&mut message.clone()));
+        queue.push(Prefix::NONE, &message::Outgoing::Made(&mut message.clone()));
     }
     queue.freeze();
     for (message, _) in messages {

@@ -10,7 +10,7 @@ use super::fair_queue::{FairQueue, Turn};
 use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
-use crate::zmtp::PeerInfo;
+use crate::zmtp::{PeerInfo, Prefix};
 
 /// The session of each pipe. Both halves count, in the same critical sections, so that a request is numbered
 /// when it is taken and a reply is checked when it is sent.
@@ -52,7 +52,7 @@ impl Direct {
         &mut self,
         pipe: PipeId,
         session: u32,
-        envelope: &[Frame],
+        envelope: Prefix<'_>,
         message: &mut Outgoing<'_>,
         outlets: &mut impl Outlets,
     ) -> Routed {
@@ -174,7 +174,13 @@ mod tests {
 
         fn reply(&mut self, session: u32) -> Routed {
             let envelope = [Frame::from("id"), Frame::new()];
-            self.rep.reply(pipe(0), session, &envelope, &mut Outgoing::Bytes(b"yes"), &mut self.outlets)
+            self.rep.reply(
+                pipe(0),
+                session,
+                Prefix::Frames(&envelope),
+                &mut Outgoing::Bytes(b"yes"),
+                &mut self.outlets,
+            )
         }
     }
 

@@ -8,7 +8,7 @@
 use super::{Offer, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Message, Outgoing};
 use crate::pipe::PipeId;
-use crate::zmtp::PeerInfo;
+use crate::zmtp::{PeerInfo, Prefix};
 
 #[derive(Debug, Default)]
 pub(crate) struct Exclusive {
@@ -57,7 +57,7 @@ impl Outbound for Exclusive {
     #[inline]
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
         let Some(pipe) = self.pipe.filter(|_| self.live || !self.only_live) else { return Routed::NoPeer };
-        match outlets.offer(pipe, &[], message) {
+        match outlets.offer(pipe, Prefix::NONE, message) {
             Offer::Taken => Routed::Sent,
             Offer::Full => Routed::Blocked,
             Offer::Gone => {

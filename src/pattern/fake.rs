@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::{Inbound, Lanes, Offer, Origin, Outlets};
-use crate::message::{Frame, Message, Outgoing};
+use crate::message::{Message, Outgoing};
 use crate::pipe::PipeId;
-use crate::zmtp::{Command, Envelope, PeerInfo, SocketKind};
+use crate::zmtp::{Command, Envelope, PeerInfo, Prefix, SocketKind};
 
 pub(crate) fn pipe(slot: u32) -> PipeId {
     PipeId::new(slot, 0)
@@ -80,18 +80,20 @@ impl Outlets for FakeOutlets {
         offer
     }
 
-    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer {
+    fn offer(&mut self, to: PipeId, prefix: Prefix<'_>, message: &mut Outgoing<'_>) -> Offer {
         let offer = self.room(to);
         if offer == Offer::Taken {
             self.queue(to).unwrap().depth += 1;
-            self.log.push((to, prefix.iter().cloned().chain(message.take()).collect()));
+            let mut taken = message.take();
+            prefix.put_before(&mut taken);
+            self.log.push((to, taken));
         }
         offer
     }
 
     fn copy(&mut self, to: &[PipeId], message: &Outgoing<'_>) {
         for &pipe in to {
-            let taken = message.with_copy(|copy| self.offer(pipe, &[], copy)) == Offer::Taken;
+            let taken = message.with_copy(|copy| self.offer(pipe, Prefix::NONE, copy)) == Offer::Taken;
             self.missed += usize::from(!taken);
         }
     }

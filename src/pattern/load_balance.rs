@@ -10,7 +10,7 @@ use super::ring::Ring;
 use super::{Offer, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Message, Outgoing};
 use crate::pipe::{PipeId, Table};
-use crate::zmtp::PeerInfo;
+use crate::zmtp::{PeerInfo, Prefix};
 
 #[derive(Debug, Default)]
 pub(crate) struct LoadBalance {
@@ -123,7 +123,7 @@ impl Outbound for LoadBalance {
 
     #[inline]
     fn route(&mut self, message: &mut Outgoing<'_>, outlets: &mut impl Outlets) -> Routed {
-        match self.choose(|pipe| outlets.offer(pipe, &[], message)) {
+        match self.choose(|pipe| outlets.offer(pipe, Prefix::NONE, message)) {
             Ok(_) => Routed::Sent,
             Err(why) => why,
         }

@@ -16,7 +16,7 @@ use super::load_balance::LoadBalance;
 use super::{Inbound, Lanes, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Message, Outgoing};
 use crate::pipe::{PipeId, Table};
-use crate::zmtp::{Envelope, PeerInfo, SocketKind};
+use crate::zmtp::{Envelope, PeerInfo, Prefix, SocketKind};
 
 /// Where a request went, and by what its reply is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +97,7 @@ impl Ask {
         let Self { balance, reflects, correlate, next_id, .. } = self;
         let has_id = |pipe| *correlate || reflects.get(pipe) == Some(&true);
         let id_for = |pipe| has_id(pipe).then_some(*next_id);
-        let offer =
-            |pipe| Envelope::of(id_for(pipe)).with_frames(|frames| outlets.offer(pipe, frames, message));
+        let offer = |pipe| outlets.offer(pipe, Prefix::Envelope(Envelope::of(id_for(pipe))), message);
         match balance.choose(offer) {
             Ok(pipe) => {
                 let id = id_for(pipe);

@@ -37,7 +37,7 @@ pub(crate) mod subscriptions;
 
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{Offer, PipeId};
-use crate::zmtp::{Command, Envelope, PeerInfo};
+use crate::zmtp::{Command, Envelope, PeerInfo, Prefix};
 
 /// Where messages leave to: a socket's outgoing queues, or two vectors in a test.
 pub(crate) trait Outlets {
@@ -47,7 +47,7 @@ pub(crate) trait Outlets {
 
     /// Queues `prefix` and `message` as one message. Unless `Taken`, the message is left whole; when taken, it
     /// may have been moved out.
-    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer;
+    fn offer(&mut self, to: PipeId, prefix: Prefix<'_>, message: &mut Outgoing<'_>) -> Offer;
 
     /// Queues a copy at each pipe that has room. The others miss it: that is counted against the pipe and
     /// reported there.

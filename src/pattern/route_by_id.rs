@@ -14,7 +14,7 @@ use super::fair_queue::{FairQueue, Turn};
 use super::{Inbound, Lanes, Offer, Origin, Outbound, Outlets, Routed, Welcome};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pipe::{PipeId, Table};
-use crate::zmtp::PeerInfo;
+use crate::zmtp::{PeerInfo, Prefix};
 
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Options {
@@ -247,7 +247,7 @@ impl Outbound for RouteById {
         let Outgoing::Made(message) = message else { return self.undeliverable(Routed::Unroutable) };
         let Some(name) = message.pop_front() else { return self.undeliverable(Routed::Unroutable) };
         let mut rest = Outgoing::Made(message);
-        let offer = outlets.offer(pipe, &[], &mut rest);
+        let offer = outlets.offer(pipe, Prefix::NONE, &mut rest);
         if offer == Offer::Taken {
             return Routed::Sent;
         }

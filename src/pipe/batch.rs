@@ -179,11 +179,12 @@ mod tests {
     use super::super::ChunkQueue;
     use super::*;
     use crate::message::{Message, Outgoing};
+    use crate::zmtp::Prefix;
 
     /// Encodes the messages and takes them all.
     fn taken(messages: &[Message]) -> (ChunkQueue, Batch) {
         let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
-        messages.iter().cloned().for_each(|mut message| queue.push(&[], &(&mut message).into()));
+        messages.iter().cloned().for_each(|mut message| queue.push(Prefix::NONE, &(&mut message).into()));
         queue.take(batch.chunks(), usize::MAX);
         (queue, batch)
     }
@@ -234,8 +235,8 @@ mod tests {
     #[test]
     fn a_message_is_never_taken_in_part() {
         let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
-        queue.push(&[], &Outgoing::Made(&mut [vec![1; 9000], vec![2], vec![3; 9000]].into()));
-        queue.push(&[], &Outgoing::Bytes(b"next"));
+        queue.push(Prefix::NONE, &Outgoing::Made(&mut [vec![1; 9000], vec![2], vec![3; 9000]].into()));
+        queue.push(Prefix::NONE, &Outgoing::Bytes(b"next"));
         queue.take(batch.chunks(), 1);
         let size = unwritten(&batch);
         assert_eq!(size, 9009 + 3 + 9009);

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::parcels::Parcels;
 use super::{HighWater, Offer};
-use crate::message::{Frame, Message, Outgoing};
+use crate::message::{Message, Outgoing};
 use crate::sync::Short;
-use crate::zmtp::Envelope;
+use crate::zmtp::{Envelope, Prefix};
 
 /// The sender's end. Its lock is taken under those of sockets, and none under it.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Inbox {
     /// Puts a message in, behind some frames. Says whether the receiver must hear of it: it had taken all before. A
     /// message that is refused is as it was.
     #[inline]
-    pub(crate) fn push(&self, prefix: &[Frame], message: &mut Outgoing<'_>) -> Result<bool, Offer> {
+    pub(crate) fn push(&self, prefix: Prefix<'_>, message: &mut Outgoing<'_>) -> Result<bool, Offer> {
         let mut tail = self.entry.tail.lock();
         match tail.offer(&self.left) {
             Offer::Taken => {}
@@ -265,11 +265,11 @@ mod tests {
     }
 
     fn push(inbox: &Inbox, text: &str) -> Result<bool, Offer> {
-        inbox.push(&[], &mut Outgoing::Bytes(text.as_bytes()))
+        inbox.push(Prefix::NONE, &mut Outgoing::Bytes(text.as_bytes()))
     }
 
     fn push_made(inbox: &Inbox, text: &str) -> Result<bool, Offer> {
-        inbox.push(&[], &mut (&mut Message::from(text)).into())
+        inbox.push(Prefix::NONE, &mut (&mut Message::from(text)).into())
     }
 
     fn pop(arrivals: &mut Arrivals) -> Option<String> {
@@ -294,10 +294,10 @@ mod tests {
             push(&inbox, text).unwrap();
         }
         let mut refused = Message::from("c");
-        assert_eq!(inbox.push(&["id".into()], &mut (&mut refused).into()), Err(Offer::Full));
+        assert_eq!(inbox.push(Prefix::Frames(&["id".into()]), &mut (&mut refused).into()), Err(Offer::Full));
         assert_eq!((refused.to_text().as_str(), arrivals.held()), ("c", (2, 2 * (HEADER + 1))));
         assert_eq!(pop(&mut arrivals).unwrap(), "a");
-        assert_eq!(inbox.push(&["id".into()], &mut (&mut refused).into()), Ok(true));
+        assert_eq!(inbox.push(Prefix::Frames(&["id".into()]), &mut (&mut refused).into()), Ok(true));
         assert_eq!((inbox.offer(), arrivals.held()), (Offer::Full, (2, 3 * HEADER + 4)));
         assert_eq!([(); 2].map(|()| pop(&mut arrivals).unwrap()), ["b", "id c"]);
     }
@@ -307,7 +307,7 @@ mod tests {
         let (inbox, mut arrivals) = arrivals(9, false);
         let envelope = Envelope::Id(*b"1234");
         for is_expected in [true, false] {
-            inbox.push(&[], &mut (&mut Message::from(["1234", "", "body"])).into()).unwrap();
+            inbox.push(Prefix::NONE, &mut (&mut Message::from(["1234", "", "body"])).into()).unwrap();
             let is_stripped = match is_expected {
                 true => arrivals.strip(envelope) == Some(true),
                 false => arrivals.open() == Some(envelope),

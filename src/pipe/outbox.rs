@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{Batch, Bell, ChunkQueue, HighWater};
 use crate::error::Disconnect;
-use crate::message::{Frame, Outgoing};
+use crate::message::Outgoing;
 use crate::pool::Pool;
-use crate::zmtp::Command;
+use crate::zmtp::{Command, Prefix};
 
 /// The most that a driver takes at once: enough for a few writes, and little enough that what is under way
 /// stays in cache.
@@ -121,7 +121,7 @@ impl Outbox {
 
     /// Queues a message. Returns the driver, if it sleeps.
     #[inline(always)]
-    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Outgoing<'_>) -> Option<Waker> {
+    pub(crate) fn push(&mut self, prefix: Prefix<'_>, message: &Outgoing<'_>) -> Option<Waker> {
         self.make_way();
         self.queue.push(prefix, message);
         self.wake()

@@ -211,13 +211,17 @@ mod tests {
     use crate::message::Message;
     use crate::pipe::HighWater;
     use crate::pool::Pool;
+    use crate::zmtp::Prefix;
 
     fn outboxes(lanes: u8) -> Outboxes {
         Outboxes::new(Outbox::new(HighWater::default(), false, &Pool::default()), lanes)
     }
 
     fn push(outboxes: &mut Outboxes, lane: u8, text: &str) {
-        assert!(outboxes.at(lane).push(&[], &(&mut Message::from(text)).into()).is_none(), "nobody sleeps");
+        assert!(
+            outboxes.at(lane).push(Prefix::NONE, &(&mut Message::from(text)).into()).is_none(),
+            "nobody sleeps"
+        );
     }
 
     /// What the driver of a lane finds, as text.
@@ -260,7 +264,7 @@ mod tests {
     fn what_fits_a_packet_waits_apart_while_there_are_packets_and_moves_to_a_lane_when_there_are_none() {
         let mut outboxes = outboxes(2);
         let packet = |outboxes: &mut Outboxes, text: &str| {
-            outboxes.pick(1, true).push(&[], &(&mut Message::from(text)).into());
+            outboxes.pick(1, true).push(Prefix::NONE, &(&mut Message::from(text)).into());
         };
         packet(&mut outboxes, "a");
         outboxes.agree(2, Apart::Packets);
@@ -284,12 +288,12 @@ mod tests {
     fn a_handshake_that_fails_between_two_links_does_not_change_how_what_waits_is_sent() {
         let mut outboxes = outboxes(1);
         outboxes.agree(1, Apart::Packets);
-        outboxes.pick(0, true).push(&[], &(&mut Message::from("a")).into());
+        outboxes.pick(0, true).push(Prefix::NONE, &(&mut Message::from("a")).into());
         for _ in 0..2 {
             assert_eq!(outboxes.lost(Batch::default(), true), 0);
         }
         outboxes.agree(1, Apart::Packets);
-        outboxes.pick(0, true).push(&[], &(&mut Message::from("b")).into());
+        outboxes.pick(0, true).push(Prefix::NONE, &(&mut Message::from("b")).into());
         assert_eq!((taken(&mut outboxes, 0), taken(&mut outboxes, 1)), (String::new(), "ab".into()));
     }
 
@@ -297,7 +301,7 @@ mod tests {
     fn of_what_is_conflated_the_last_alone_waits_whether_there_is_a_link_or_none() {
         let mut outboxes = Outboxes::new(Outbox::new(HighWater::default(), true, &Pool::default()), 1);
         let send = |outboxes: &mut Outboxes, text: &str| {
-            outboxes.pick(0, false).push(&[], &(&mut Message::from(text)).into());
+            outboxes.pick(0, false).push(Prefix::NONE, &(&mut Message::from(text)).into());
         };
         for round in 0..3 {
             send(&mut outboxes, "a");
@@ -358,7 +362,7 @@ mod tests {
             assert_eq!(outboxes.queued(), (1, 3), "it is on the gauge until it is settled");
             outboxes.settle(0, &mut batch);
             assert_eq!(outboxes.queued(), (0, 0));
-            let woken = outboxes.at(0).push(&[], &(&mut Message::from("b")).into()).is_some();
+            let woken = outboxes.at(0).push(Prefix::NONE, &(&mut Message::from("b")).into()).is_some();
             (woken, bell.has_rung())
         };
         assert_eq!((waits(true), waits(false)), ((true, true), (false, false)));

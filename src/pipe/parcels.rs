@@ -9,9 +9,9 @@
 use std::collections::VecDeque;
 
 use super::ChunkQueue;
-use crate::message::{Frame, Message, Outgoing};
-use crate::zmtp::Envelope;
+use crate::message::{Message, Outgoing};
 use crate::zmtp::frame::header_len;
+use crate::zmtp::{Envelope, Prefix};
 
 /// Messages up to this size are encoded, and borrowed bytes, which would be copied anyway.
 const ENCODED: usize = 512;
@@ -35,7 +35,7 @@ impl Parcels {
 
     /// Puts a message in, behind some frames. Returns how many bytes that takes.
     #[inline(always)]
-    pub(super) fn push(&mut self, number: usize, prefix: &[Frame], message: &mut Outgoing<'_>) -> usize {
+    pub(super) fn push(&mut self, number: usize, prefix: Prefix<'_>, message: &mut Outgoing<'_>) -> usize {
         if let Outgoing::Made(message) = message
             && message.byte_len() > ENCODED
         {
@@ -46,8 +46,8 @@ impl Parcels {
         self.encoded.bytes() - before
     }
 
-    fn push_moved(&mut self, number: usize, prefix: &[Frame], mut message: Message) -> usize {
-        prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
+    fn push_moved(&mut self, number: usize, prefix: Prefix<'_>, mut message: Message) -> usize {
+        prefix.put_before(&mut message);
         let bytes = weight(&message);
         self.moved.push_back((number, message));
         bytes
@@ -120,6 +120,7 @@ pub(crate) fn weight(message: &Message) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Frame;
     use crate::pipe::UNCOPIED;
 
     struct Way {
@@ -134,7 +135,7 @@ mod tests {
             Self { parcels: Parcels::default(), entered: 0, left: 0, bytes: 0 }
         }
 
-        fn push(&mut self, prefix: &[Frame], message: &mut Outgoing<'_>) {
+        fn push(&mut self, prefix: Prefix<'_>, message: &mut Outgoing<'_>) {
             self.bytes += self.parcels.push(self.entered, prefix, message);
             self.entered += 1;
         }
@@ -156,7 +157,7 @@ mod tests {
             _ => Message::from("x".repeat(size)),
         };
         for size in sizes {
-            way.push(&["id".into()], &mut (&mut message(size)).into());
+            way.push(Prefix::Frames(&["id".into()]), &mut (&mut message(size)).into());
         }
         for size in sizes {
             let mut expected = message(size);
@@ -171,7 +172,7 @@ mod tests {
         let mut way = Way::new();
         let mut message = Message::from(vec![7; ENCODED + 1]);
         let at = message.first().as_ptr();
-        way.push(&[], &mut (&mut message).into());
+        way.push(Prefix::NONE, &mut (&mut message).into());
         assert_eq!(way.pop().unwrap().first().as_ptr(), at);
     }
 
@@ -182,7 +183,7 @@ mod tests {
         // The first two open a chunk each, of their own size.
         for (count, is_in_place) in [(2 + 15, true), (2 + 3, false)] {
             let mut way = Way::new();
-            (0..count).for_each(|_| way.push(&[], &mut Outgoing::Bytes(&payload)));
+            (0..count).for_each(|_| way.push(Prefix::NONE, &mut Outgoing::Bytes(&payload)));
             way.parcels.freeze();
             let received: Vec<_> = std::iter::from_fn(|| way.pop()).collect();
             assert!(received.len() == count && received.iter().all(|message| *message == payload[..]));
@@ -200,7 +201,7 @@ mod tests {
             let body = Message::from(vec![7; size]);
             let mut way = Way::new();
             (0..3).for_each(|_| {
-                envelope.with_frames(|frames| way.push(frames, &mut (&mut body.clone()).into()));
+                way.push(Prefix::Envelope(envelope), &mut (&mut body.clone()).into());
             });
             let (opened, bytes) = way.parcels.open(0).unwrap();
             way.bytes -= bytes;
@@ -222,7 +223,7 @@ mod tests {
         let payload = vec![7; 5000];
         let prefix = sizes.map(|size| Frame::copy_from_slice(&payload[..size]));
         for size in sizes.into_iter().cycle().take(100) {
-            way.push(&prefix, &mut Outgoing::Bytes(&payload[..size]));
+            way.push(Prefix::Frames(&prefix), &mut Outgoing::Bytes(&payload[..size]));
         }
         way.parcels.freeze();
         for size in sizes.into_iter().cycle().take(100) {
@@ -238,7 +239,8 @@ mod tests {
     #[test]
     fn room_for_a_burst_of_large_messages_is_given_up() {
         let mut way = Way::new();
-        (0..1000).for_each(|_| way.push(&[], &mut (&mut Message::from(vec![7; ENCODED + 1])).into()));
+        (0..1000)
+            .for_each(|_| way.push(Prefix::NONE, &mut (&mut Message::from(vec![7; ENCODED + 1])).into()));
         while way.pop().is_some() {}
         assert!(way.parcels.moved.capacity() <= BURST);
     }
@@ -247,7 +249,7 @@ mod tests {
     fn what_is_cleared_is_counted() {
         let mut way = Way::new();
         for size in [5, 5000, 6, 6000] {
-            way.push(&[], &mut (&mut Message::from(vec![7; size])).into());
+            way.push(Prefix::NONE, &mut (&mut Message::from(vec![7; size])).into());
         }
         assert_eq!((way.parcels.clear(), way.parcels.is_empty()), ((4, way.bytes), true));
     }

@@ -14,8 +14,8 @@ use super::HighWater;
 use super::chunk::{Chunk, UNPINNED};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pool::{Buffer, CHUNK, Pool, SMALL_CHUNK, TINY_CHUNK};
-use crate::zmtp::Envelope;
 use crate::zmtp::frame::{self, Header};
+use crate::zmtp::{Envelope, Prefix};
 
 /// The capacities of an empty queue's first chunks, unless the pool has a whole one idle and none was kept: a quiet peer
 /// pays for what it says, and the first is of a size that allocators have at hand. Each grows by opening the next, never by
@@ -95,9 +95,11 @@ impl ChunkQueue {
 
     /// Encodes a message at the tail.
     #[inline(always)]
-    pub(crate) fn push(&mut self, prefix: &[Frame], message: &Outgoing<'_>) {
-        if !prefix.is_empty() {
-            prefix.iter().for_each(|frame| self.push_frame(frame, true));
+    pub(crate) fn push(&mut self, prefix: Prefix<'_>, message: &Outgoing<'_>) {
+        match prefix {
+            Prefix::Envelope(envelope) => envelope.with_bytes(|bytes| self.append_copy(bytes, 0)),
+            Prefix::Frames([]) => {}
+            Prefix::Frames(frames) => frames.iter().for_each(|frame| self.push_frame(frame, true)),
         }
         match message {
             Outgoing::Bytes(bytes) => self.push_payload(bytes, None, false),
@@ -185,7 +187,7 @@ impl ChunkQueue {
         }
     }
 
-    /// Appends whole frames in which `messages` messages end, by copy.
+    /// Appends whole frames in which `messages` messages end, by copy; none: the message goes on behind them.
     pub(crate) fn append_copy(&mut self, run: &[u8], messages: usize) {
         let tail = match self.chunks.back_mut() {
             Some(tail) if tail.body.is_empty() && tail.head.len() + run.len() <= tail.head.capacity() => tail,
@@ -193,7 +195,7 @@ impl ChunkQueue {
         };
         tail.head.extend_from_slice(run);
         tail.messages += messages;
-        tail.continues = false;
+        tail.continues = messages == 0;
         self.messages += messages;
         self.bytes += run.len();
     }
@@ -496,9 +498,9 @@ mod tests {
                     first.into_iter().for_each(|run| queue.append(run, 0));
                     queue.append(last, 1);
                 }
-                false => queue.push(&[], &(&mut message.clone()).into()),
+                false => queue.push(Prefix::NONE, &(&mut message.clone()).into()),
             }
-            queue.push(&[], &Outgoing::Bytes(b"next"));
+            queue.push(Prefix::NONE, &Outgoing::Bytes(b"next"));
             let is_stripped = queue.strip(envelope);
             let rest = queue.pop_message().filter(|_| is_stripped);
             assert_eq!(queue.pop_message(), Some(Message::from("next")));
@@ -520,7 +522,7 @@ mod tests {
     fn large_frames_that_wait_hold_little_more_than_themselves() {
         let mut queue = ChunkQueue::default();
         let body = Message::from(vec![7; UNCOPIED]);
-        (0..100).for_each(|_| queue.push(&[], &(&mut body.clone()).into()));
+        (0..100).for_each(|_| queue.push(Prefix::NONE, &(&mut body.clone()).into()));
         let heads: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();
         assert!(heads <= 200 * 1024, "{heads} bytes for a hundred headers");
     }
@@ -564,7 +566,7 @@ mod tests {
         let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
         let mut places = Vec::new();
         for _ in 0..3 {
-            queue.push(&[], &Outgoing::Bytes(b"text"));
+            queue.push(Prefix::NONE, &Outgoing::Bytes(b"text"));
             places.push(queue.front().as_ptr());
             queue.take(batch.chunks(), usize::MAX);
             batch.abandon();
@@ -601,7 +603,8 @@ mod tests {
         ];
         for (number, leave) in leave.into_iter().enumerate() {
             let mut queue = ChunkQueue::default();
-            (0..10 * BURST).for_each(|_| queue.push(&[], &(&mut Message::from(vec![7; UNCOPIED])).into()));
+            (0..10 * BURST)
+                .for_each(|_| queue.push(Prefix::NONE, &(&mut Message::from(vec![7; UNCOPIED])).into()));
             assert!(queue.chunks.capacity() > BURST);
             leave(&mut queue);
             assert!(queue.is_empty() && queue.chunks.capacity() <= BURST, "way {number}");
@@ -616,7 +619,7 @@ mod tests {
     #[test]
     fn a_drained_queue_keeps_a_small_chunk_at_most() {
         let mut queue = ChunkQueue::new(&Pool::default());
-        (0..1000).for_each(|_| queue.push(&[], &Outgoing::Bytes(&[7; 100])));
+        (0..1000).for_each(|_| queue.push(Prefix::NONE, &Outgoing::Bytes(&[7; 100])));
         while queue.pop_message().is_some() {}
         let kept: usize = queue.chunks.iter().map(|chunk| chunk.head.capacity()).sum();
         assert!(kept <= CHUNK_STARTS[0], "{kept} bytes");

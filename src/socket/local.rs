@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::driver::Port;
-use crate::message::{Frame, Outgoing};
+use crate::message::Outgoing;
 use crate::pipe::{Inbox, Offer, PipeId};
 use crate::sync::Wakes;
+use crate::zmtp::Prefix;
 
 #[derive(Debug)]
 pub(super) struct Local {
@@ -29,7 +30,12 @@ impl Local {
 
     /// Puts a message into the lane. Whoever is to be woken for it is added to `wakes`.
     #[inline]
-    pub(super) fn offer(&mut self, prefix: &[Frame], message: &mut Outgoing<'_>, wakes: &mut Wakes) -> Offer {
+    pub(super) fn offer(
+        &mut self,
+        prefix: Prefix<'_>,
+        message: &mut Outgoing<'_>,
+        wakes: &mut Wakes,
+    ) -> Offer {
         loop {
             match self.inbox.push(prefix, message) {
                 Ok(was_empty) => {

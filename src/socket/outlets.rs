@@ -13,11 +13,11 @@ use super::locked::Effects;
 use crate::driver::{Ends, Port};
 use crate::error::Disconnect;
 use crate::event::{Dropped, Event};
-use crate::message::{Frame, Message, Outgoing};
+use crate::message::{Message, Outgoing};
 use crate::pattern::Outlets;
 use crate::pipe::{ChunkQueue, HighWater, Offer, Outboxes, PipeId, Table, weight};
 use crate::sync::{TaskGuard, Wakes};
-use crate::zmtp::{Command, PeerInfo, packet};
+use crate::zmtp::{Command, PeerInfo, Prefix, packet};
 
 /// One pipe's outgoing side.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl OutPipe {
         let Outlet::Waiting(waiting) = &mut self.outlet else { return false };
         while let Some(mut message) = waiting.messages.pop_front() {
             let bytes = weight(&message);
-            if local.offer(&[], &mut (&mut message).into(), wakes) != Offer::Taken {
+            if local.offer(Prefix::NONE, &mut (&mut message).into(), wakes) != Offer::Taken {
                 waiting.messages.push_front(message);
                 return false;
             }
@@ -222,7 +222,7 @@ impl View<'_> {
             Offer::Full
         } else {
             match self.room(to) {
-                Offer::Taken => message.with_copy(|copy| self.offer(to, &[], copy)),
+                Offer::Taken => message.with_copy(|copy| self.offer(to, Prefix::NONE, copy)),
                 refusal => refusal,
             }
         };
@@ -264,7 +264,7 @@ impl Outlets for View<'_> {
     }
 
     #[inline(always)]
-    fn offer(&mut self, to: PipeId, prefix: &[Frame], message: &mut Outgoing<'_>) -> Offer {
+    fn offer(&mut self, to: PipeId, prefix: Prefix<'_>, message: &mut Outgoing<'_>) -> Offer {
         let Some(pipe) = self.pipes.get_mut(to) else { return Offer::Gone };
         match &mut pipe.outlet {
             Outlet::Wire(outboxes) => {
@@ -286,7 +286,7 @@ impl Outlets for View<'_> {
                     return Offer::Full;
                 }
                 let mut message = message.take();
-                prefix.iter().rev().for_each(|frame| message.push_front(frame.clone()));
+                prefix.put_before(&mut message);
                 waiting.push(message);
             }
         }
@@ -298,7 +298,7 @@ impl Outlets for View<'_> {
         match to {
             // One peer: no need to encode it apart.
             &[only] if self.room(only) == Offer::Taken => {
-                message.with_copy(|copy| self.offer(only, &[], copy));
+                message.with_copy(|copy| self.offer(only, Prefix::NONE, copy));
             }
             several => {
                 several.iter().for_each(|pipe| self.copy_to(*pipe, several.len(), message, &mut encoded))

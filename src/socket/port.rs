@@ -20,7 +20,7 @@ use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
 use crate::pipe::{Apart, Batch, Bell, Closing, HighWater, Inbox, Lane, LaneId, Outboxes, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
-use crate::zmtp::{Command, Config, PeerInfo};
+use crate::zmtp::{Command, Config, PeerInfo, Prefix};
 
 impl<P: Composition> Port for Core<P> {
     fn options(&self) -> &SocketOptions {
@@ -89,7 +89,7 @@ impl<P: Composition> Port for Core<P> {
         }
         if self.options.probe && !muted {
             let (_, mut view) = out.split(&self.options);
-            view.offer(pipe, &[], &mut Outgoing::Bytes(&[]));
+            view.offer(pipe, Prefix::NONE, &mut Outgoing::Bytes(&[]));
         }
         out.wake_sender();
         out.effects.wakes.add_all(out.linked.all());

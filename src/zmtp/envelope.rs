@@ -45,12 +45,45 @@ impl Envelope {
         Some(found)
     }
 
+    /// Runs `work` on its bytes on the wire: what [`read`](Self::read) reads.
+    #[inline]
+    pub(crate) fn with_bytes<R>(self, work: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Self::Bare => work(&[MORE, 0]),
+            Self::Id([a, b, c, d]) => work(&[MORE, 4, a, b, c, d, MORE, 0]),
+        }
+    }
+
     /// Runs `work` on its frames.
     #[inline]
     pub(crate) fn with_frames<R>(self, work: impl FnOnce(&[Frame]) -> R) -> R {
         match self {
             Self::Bare => work(&[Frame::new()]),
             Self::Id(id) => work(&[Frame::from(&id), Frame::new()]),
+        }
+    }
+}
+
+/// What is sent in front of a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Prefix<'a> {
+    Envelope(Envelope),
+    Frames(&'a [Frame]),
+}
+
+// Two words are passed in registers.
+const _: () = assert!(size_of::<Prefix<'_>>() == size_of::<&[Frame]>());
+
+impl Prefix<'_> {
+    pub(crate) const NONE: Self = Self::Frames(&[]);
+
+    /// Puts its frames in front of a message.
+    pub(crate) fn put_before(self, message: &mut Message) {
+        match self {
+            Self::Envelope(envelope) => {
+                envelope.with_frames(|frames| Prefix::Frames(frames).put_before(message))
+            }
+            Self::Frames(frames) => frames.iter().rev().for_each(|frame| message.push_front(frame.clone())),
         }
     }
 }
@@ -85,10 +118,8 @@ mod tests {
             let (taken, read) = (Envelope::take(&mut rest), Envelope::read(&wire));
             assert_eq!((taken, read.map(|(read, _)| read)), (envelope, envelope), "{frames:?}");
             if let Some((envelope, bytes)) = read {
-                envelope.with_frames(|frames| {
-                    frames.iter().rev().for_each(|frame| rest.push_front(frame.clone()))
-                });
-                assert!([2, 8].contains(&bytes) && wire[..bytes].ends_with(&[1, 0]), "{bytes} bytes");
+                Prefix::Envelope(envelope).put_before(&mut rest);
+                envelope.with_bytes(|written| assert_eq!(written, &wire[..bytes]));
             }
             assert_eq!(rest, whole);
         }

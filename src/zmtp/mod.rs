@@ -36,7 +36,7 @@ mod scan;
 
 pub(crate) use command::{Command, MAX_PREFIX};
 pub(crate) use engine::{Config, Engine, Event};
-pub(crate) use envelope::Envelope;
+pub(crate) use envelope::{Envelope, Prefix};
 pub use error::ProtocolError;
 pub(crate) use heartbeat::HeartbeatConfig;
 pub use kind::SocketKind;

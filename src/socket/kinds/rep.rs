@@ -12,7 +12,7 @@ use crate::pattern::{Origin, envelope};
 use crate::pipe::PipeId;
 use crate::socket::core::Core;
 use crate::socket::{Composition, Pattern, Socket};
-use crate::zmtp::{Envelope, SocketKind};
+use crate::zmtp::{Envelope, Prefix, SocketKind};
 
 /// The pattern of [`Rep`].
 #[derive(Debug)]
@@ -109,6 +109,15 @@ enum Address {
     Long(Vec<Frame>),
 }
 
+impl Address {
+    fn prefix(&self) -> Prefix<'_> {
+        match self {
+            Self::Short(envelope) => Prefix::Envelope(*envelope),
+            Self::Long(frames) => Prefix::Frames(frames),
+        }
+    }
+}
+
 impl Request {
     /// What was asked.
     #[must_use]
@@ -140,11 +149,7 @@ impl Request {
         let Self { core, pipe, session, address, .. } = self;
         let sent = core
             .send(message, |direct, message, view| {
-                let mut reply = |frames: &[Frame]| direct.reply(pipe, session, frames, message, view);
-                match &address {
-                    Address::Short(envelope) => envelope.with_frames(reply),
-                    Address::Long(frames) => reply(frames),
-                }
+                direct.reply(pipe, session, address.prefix(), message, view)
             })
             .await;
         sent.map_err(TrySendError::of_waiting)
