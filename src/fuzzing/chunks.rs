@@ -32,10 +32,15 @@ fn draw(choices: &mut Choices<'_>) -> Message {
 impl Outgoing {
     fn push(&mut self, choices: &mut Choices<'_>) {
         let mut message = draw(choices);
-        let outgoing = message::Outgoing::Made(&mut message);
-        let encoded = ChunkQueue::encode(&outgoing);
+        let prefix = match choices.below(3) {
+            0 => Prefix::Envelope(Envelope::of((choices.below(2) == 0).then_some(7))),
+            _ => Prefix::NONE,
+        };
+        let mut body = message.clone();
+        prefix.put_before(&mut message);
+        let encoded = ChunkQueue::encode(&message::Outgoing::Made(&mut message));
         match choices.below(2) {
-            0 => self.queue.push(Prefix::NONE, &outgoing),
+            0 => self.queue.push(prefix, &message::Outgoing::Made(&mut body)),
             _ => self.queue.push_encoded(&encoded, 1),
         }
         self.waiting.push_back((message, encoded));

@@ -179,7 +179,7 @@ mod tests {
     use super::super::ChunkQueue;
     use super::*;
     use crate::message::{Message, Outgoing};
-    use crate::zmtp::Prefix;
+    use crate::zmtp::{Envelope, Prefix};
 
     /// Encodes the messages and takes them all.
     fn taken(messages: &[Message]) -> (ChunkQueue, Batch) {
@@ -243,6 +243,31 @@ mod tests {
         batch.advance(size);
         assert!(batch.is_empty());
         assert_eq!(batch.take_freed().messages, 1);
+    }
+
+    #[test]
+    fn an_envelope_that_ends_a_chunk_is_not_taken_without_what_is_behind_it() {
+        let body = vec![7; 1000];
+        let envelope = Prefix::Envelope(Envelope::Id(*b"1234"));
+        let whole = size_of(&[Message::from(["1234".into(), vec![], body.clone()])]);
+        let mut together = 0;
+        // Whatever the first chunk holds, one of these fills it up to where only the envelope fits.
+        for size in 0..600 {
+            let first = vec![1; size];
+            let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
+            queue.push(Prefix::NONE, &Outgoing::Bytes(&first));
+            queue.push(envelope, &Outgoing::Bytes(&body));
+            queue.take(batch.chunks(), 1);
+            let (alone, taken) = (size_of(&[first.into()]), unwritten(&batch));
+            together += usize::from(taken != alone);
+            assert!(taken == alone || taken == alone + whole, "{size}: {taken} bytes");
+            for cut in [alone, alone + 3, alone + 8].into_iter().filter(|cut| *cut < taken) {
+                batch.advance(cut - batch.written);
+                batch.settle();
+            }
+            assert_eq!(batch.take_freed().messages, usize::from(taken != alone), "{size}");
+        }
+        assert!((1..600).contains(&together), "{together}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! REQ and REP: one reply to one request, whatever comes late, leaves or is dropped in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zocket::{Disconnect, Event, Heartbeat, Rep, Req, RequestError, Router, SendError};
 
@@ -417,7 +418,7 @@ fn arrived(stream: tokio::net::TcpStream) -> Vec<u8> {
     use std::io::Read;
     let mut stream = stream.into_std().unwrap();
     stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut wire = vec![0; 64];
     let read = stream.read(&mut wire).expect("nobody has written");
     wire.truncate(read);
@@ -426,23 +427,41 @@ fn arrived(stream: tokio::net::TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn whoever_asks_or_answers_writes_and_waits_for_no_task() {
-    let puppet = Puppet::new().await;
-    let req = Req::staged();
-    req.connect(&puppet.endpoint).unwrap();
-    let stream = puppet.accept("REP").await;
-    soon(req.connected(&puppet.endpoint)).await.unwrap();
-    let mut asking = Box::pin(req.request("now"));
-    assert!(futures::poll!(&mut asking).is_pending());
-    assert!(arrived(stream).ends_with(b"now"));
+    for look in [Duration::ZERO, Duration::from_millis(20)] {
+        let puppet = Puppet::new().await;
+        let req = Req::set_up().busy_poll(look).build();
+        req.connect(&puppet.endpoint).unwrap();
+        let stream = puppet.accept("REP").await;
+        soon(req.connected(&puppet.endpoint)).await.unwrap();
+        let mut asking = Box::pin(req.request("now"));
+        assert!(futures::poll!(&mut asking).is_pending());
+        assert!(arrived(stream).ends_with(b"now"));
 
+        let puppet = Puppet::new().await;
+        let rep = Rep::set_up().busy_poll(look).build();
+        rep.connect(&puppet.endpoint).unwrap();
+        let mut stream = puppet.accept("REQ").await;
+        ask(&mut stream).await;
+        let request = soon(rep.recv()).await.unwrap();
+        request.reply("here").await.unwrap();
+        assert!(arrived(stream).ends_with(b"here"));
+    }
+}
+
+/// Under the paused clock time moves only while every task sleeps.
+#[tokio::test]
+async fn a_busy_connection_looks_for_the_answer_to_what_was_written_in_its_stead() {
+    let look = Duration::from_millis(20);
     let puppet = Puppet::new().await;
-    let rep = Rep::staged();
-    rep.connect(&puppet.endpoint).unwrap();
-    let mut stream = puppet.accept("REQ").await;
-    ask(&mut stream).await;
-    let request = soon(rep.recv()).await.unwrap();
-    request.reply("here").await.unwrap();
-    assert!(arrived(stream).ends_with(b"here"));
+    let req = Req::set_up().busy_poll(look).build();
+    req.connect(&puppet.endpoint).unwrap();
+    let _stream = puppet.accept("REP").await;
+    soon(req.connected(&puppet.endpoint)).await.unwrap();
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = std::time::Instant::now();
+    let reply = tokio::time::timeout(Duration::from_secs(1), req.request("?")).await;
+    assert!(reply.is_err() && asked.elapsed() >= look, "it looked for {:?}", asked.elapsed());
 }
 
 #[test]
@@ -451,7 +470,7 @@ fn replies_are_on_their_way_when_the_runtime_stops_running_who_sent_them() {
     const PEERS: usize = 200;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Neither timer shall wake a connection by chance.
-    let never = std::time::Duration::from_secs(3600);
+    let never = Duration::from_secs(3600);
     let router = Router::builder().heartbeat(Heartbeat::off()).handshake_timeout(never).build();
     let (asking, requests) = runtime.block_on(async {
         let at = router.bind("tcp://127.0.0.1:0").await.unwrap();

@@ -143,7 +143,7 @@ impl Connection {
         let written = self.write_little(cx).or_else(|why| self.unheard(why, cx));
         let is_done = matches!(written, Ok(true));
         self.ended = written.err();
-        // What looks for an answer is the task.
+        // With busy polling the task is woken all the same, for it looks for the answer.
         is_done && !self.lookout.is_on() && !self.port.pool().is_unwatched()
     }
 
