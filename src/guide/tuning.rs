@@ -82,6 +82,9 @@
 //! queues of 64 MiB are 64 GB, so lower it where there are many peers:
 //! [`HighWater::messages(1000).bytes(1 << 20)`](crate::HighWater::bytes).
 //!
+//! For messages of 256 KiB and more a send mark of 4 MiB is also faster, over ipc 1.2 times, over tcp 1.1: what is
+//! under way stays in the processor's cache. Whoever sends waits that much sooner, and publishers drop.
+//!
 //! # Sizes, and what is copied
 //!
 //! | payload of a frame | what happens to it |
