@@ -19,6 +19,9 @@ const STREAMING: Duration = Duration::from_micros(30);
 /// So much must have come since the last look for another 30 µs. What comes in smaller pieces is slower than waking.
 const FAST: usize = 16 * 1024;
 
+/// The longest look. A clock cannot tell any longer time from now.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Whether one connection keeps looking.
 #[derive(Debug)]
 pub(super) struct Lookout {
@@ -30,7 +33,8 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
-    pub(super) const fn new(time: Duration) -> Self {
+    pub(super) fn new(time: Duration) -> Self {
+        let time = time.min(LONGEST);
         Self { time, wrote: false, read: 0, until: None }
     }
 
@@ -90,10 +94,12 @@ mod tests {
     #[test]
     fn one_that_is_on_looks_after_whatever_moved() {
         for moved in [Lookout::wrote, |lookout: &mut Lookout| lookout.read(1)] {
-            let mut lookout = Lookout::new(Duration::from_secs(3600));
-            assert!(!lookout.goes_on(0));
-            moved(&mut lookout);
-            assert!(lookout.goes_on(0) && lookout.goes_on(0));
+            for time in [Duration::from_secs(3600), Duration::MAX] {
+                let mut lookout = Lookout::new(time);
+                assert!(!lookout.goes_on(0));
+                moved(&mut lookout);
+                assert!(lookout.goes_on(0) && lookout.goes_on(0), "{time:?}");
+            }
         }
     }
 

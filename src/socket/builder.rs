@@ -100,7 +100,7 @@ impl<P: Pattern> SocketBuilder<P> {
     }
 
     /// How long each connection keeps its thread looking for more after it last moved a byte, before it sleeps.
-    /// Default zero: it sleeps at once, unless much of a large frame comes fast. Waking a sleeping thread costs tens of microseconds, often most of a
+    /// Default zero: it sleeps at once, unless much of a large frame comes fast. A day is the most. Waking a sleeping thread costs tens of microseconds, often most of a
     /// round trip; looking costs that thread's core for as long, so use it where there are cores to spare and
     /// for few connections. Other tasks of the thread still run in between.
     pub const fn busy_poll(mut self, time: Duration) -> Self {
