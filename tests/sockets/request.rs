@@ -448,7 +448,8 @@ async fn whoever_asks_or_answers_writes_and_waits_for_no_task() {
     }
 }
 
-/// Under the paused clock time moves only while every task sleeps.
+/// Under the paused clock time moves only while every task sleeps: a request's time is over when its connection has looked
+/// long enough. So what the second one sees is not what the handshake or the first left.
 #[tokio::test]
 async fn a_busy_connection_looks_for_the_answer_to_what_was_written_in_its_stead() {
     let look = Duration::from_millis(20);
@@ -458,10 +459,11 @@ async fn a_busy_connection_looks_for_the_answer_to_what_was_written_in_its_stead
     let _stream = puppet.accept("REP").await;
     soon(req.connected(&puppet.endpoint)).await.unwrap();
     tokio::time::pause();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let asked = std::time::Instant::now();
-    let reply = tokio::time::timeout(Duration::from_secs(1), req.request("?")).await;
-    assert!(reply.is_err() && asked.elapsed() >= look, "it looked for {:?}", asked.elapsed());
+    for _ in 0..2 {
+        let asked = std::time::Instant::now();
+        let reply = tokio::time::timeout(Duration::from_secs(1), req.request("?")).await;
+        assert!(reply.is_err() && asked.elapsed() >= look, "it looked for {:?}", asked.elapsed());
+    }
 }
 
 #[test]
