@@ -18,13 +18,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const NEAR: Duration = Duration::from_millis(200);
 
 /// Tokio's time, which tests can stop.
-pub(super) fn now() -> Time {
+pub(crate) fn now() -> Time {
     Instant::now().into_std()
 }
 
 /// A task's only timer.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// Ready at the deadline. It wakes the task then, and perhaps before: while deadlines only move away, an armed timer
@@ -37,16 +37,21 @@ impl Alarm {
         if self.0.as_ref().is_some_and(|timer| timer.deadline() <= deadline && !timer.is_elapsed()) {
             return Poll::Pending;
         }
-        self.arm(deadline, cx)
-    }
-
-    #[cold]
-    fn arm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Poll::Ready(());
         }
-        let far = if left > NEAR { far_runtime() } else { None };
+        self.arm(deadline, if left > NEAR { far_runtime() } else { None }, cx)
+    }
+
+    /// Has the task woken at the deadline, however near, by no runtime of its own: it may have none. False: nobody can.
+    pub(crate) fn wakes_at(&mut self, deadline: Time, cx: &mut Context<'_>) -> bool {
+        let far = far_runtime();
+        far.is_some() && self.arm(Instant::from_std(deadline), far, cx).is_pending()
+    }
+
+    #[cold]
+    fn arm(&mut self, deadline: Instant, far: Option<&Handle>, cx: &mut Context<'_>) -> Poll<()> {
         let _entered = far.map(Handle::enter);
         // Not `reset`: the one before may be of the other runtime.
         let sleep = sleep_until(deadline);

@@ -25,6 +25,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use zocket_transport::Endpoint;
 
+pub(crate) use self::alarm::{Alarm, now};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::options::SocketOptions;

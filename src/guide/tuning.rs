@@ -82,8 +82,9 @@
 //! queues of 64 MiB are 64 GB, so lower it where there are many peers:
 //! [`HighWater::messages(1000).bytes(1 << 20)`](crate::HighWater::bytes).
 //!
-//! For messages of 256 KiB and more a send mark of 4 MiB is also faster, over ipc 1.2 times, over tcp 1.1: what is
-//! under way stays in the processor's cache. Whoever sends waits that much sooner, and publishers drop.
+//! A loop that sends large messages does not fill such queues while its peers read: once all have more than 1 MiB waiting,
+//! `send` lets them catch up, so that what is written is still in the processor's cache. If none has within 2 ms, it goes
+//! on. `try_send` does not wait.
 //!
 //! # Sizes, and what is copied
 //!

@@ -145,6 +145,11 @@ impl Outboxes {
         self.driven_by(number.into()).resumes()
     }
 
+    /// As [`Outbox::is_deep`], of all lanes.
+    pub(crate) fn is_deep(&mut self) -> bool {
+        self.first.is_deep() && self.more.iter_mut().all(Outbox::is_deep)
+    }
+
     /// As [`Outbox::poll_stop`].
     pub(crate) fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.first.poll_stop(cx, &self.more)

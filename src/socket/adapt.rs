@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_sink::Sink;
 
+use super::pace::Line;
 use super::wait::{Receiving, Sending};
 use super::{Pattern, Receives, Sends, Socket};
 use crate::error::{SendError, TrySendError};
@@ -36,7 +37,7 @@ pub struct SendSink<'a, P: Pattern> {
 
 impl<'a, P: Pattern> SendSink<'a, P> {
     pub(super) fn new(socket: &'a Socket<P>) -> Self {
-        Self { place: Sending { core: &socket.core, ticket: None }, waiting: None }
+        Self { place: Sending { core: &socket.core, line: Line::default() }, waiting: None }
     }
 
     /// Keeps a message until it is sent.
@@ -45,11 +46,11 @@ impl<'a, P: Pattern> SendSink<'a, P> {
     }
 
     /// Ready when nothing is kept any more.
-    pub(super) fn poll_sent(&mut self, cx: &Context<'_>) -> Poll<Result<(), TrySendError>> {
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TrySendError>> {
         let Some(message) = &mut self.waiting else { return Poll::Ready(Ok(())) };
         let place = &mut self.place;
         let Poll::Ready(sent) =
-            place.core.poll_send(cx, &mut place.ticket, &mut message.into(), |pattern, message, view| {
+            place.core.poll_send(cx, &mut place.line, &mut message.into(), |pattern, message, view| {
                 pattern.route(message, view)
             })
         else {

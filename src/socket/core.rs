@@ -13,6 +13,7 @@ use super::inlets::LanesView;
 use super::largest::Largest;
 use super::locked::{self, Effects, Locked, Owing};
 use super::outlets::{OutPipe, View};
+use super::pace::{Line, Pace};
 use super::refused::Refusal;
 use crate::context::Context;
 use crate::event::Monitors;
@@ -55,6 +56,7 @@ pub(super) struct Out<O> {
     /// Messages that were queued when their pipe ended with the socket.
     pub(super) unsent: usize,
     budget: Budget,
+    pub(super) pace: Pace,
     pub(super) effects: Effects,
 }
 
@@ -135,6 +137,7 @@ impl<P: Composition> Core<P> {
                 largest: Largest::ANY,
                 unsent: 0,
                 budget: Budget::new(),
+                pace: Pace::default(),
                 effects: Effects::default(),
             }),
             inbound: Short::new(In {
@@ -263,8 +266,8 @@ impl<P: Composition> Core<P> {
     /// As [`attempt`](Self::attempt), but a message that must wait leaves the task in line.
     pub(super) fn poll_send(
         &self,
-        cx: &task::Context<'_>,
-        ticket: &mut Option<Ticket>,
+        cx: &mut task::Context<'_>,
+        line: &mut Line,
         message: &mut Outgoing<'_>,
         route: impl FnOnce(&mut P::Outbound, &mut Outgoing<'_>, &mut View<'_>) -> Routed,
     ) -> Poll<Result<(), Refusal>> {
@@ -273,9 +276,7 @@ impl<P: Composition> Core<P> {
             return Poll::Ready(Err(Refusal::Closed));
         }
         if out.budget.is_spent() {
-            out.renew_budget();
-            drop(out);
-            cx.waker().wake_by_ref();
+            self.end_turn(out, line, cx);
             return Poll::Pending;
         }
         let bytes = message.byte_len();
@@ -290,11 +291,11 @@ impl<P: Composition> Core<P> {
             Routed::Unroutable => {}
             Routed::Blocked | Routed::NoPeer => {
                 out.renew_budget();
-                out.senders.wait(ticket, cx.waker());
+                out.senders.wait(&mut line.ticket, cx.waker());
                 return Poll::Pending;
             }
         }
-        if let Some(ticket) = ticket.take() {
+        if let Some(ticket) = line.ticket.take() {
             // Who waited may have left room behind: the next one in line tries its luck.
             out.senders.leave(ticket);
             let next = out.senders.first();
@@ -408,7 +409,7 @@ impl<I> Owing for In<I> {
 }
 
 impl<O: Outbound> Out<O> {
-    fn renew_budget(&mut self) {
+    pub(super) fn renew_budget(&mut self) {
         self.budget.renew(self.pipes.len());
     }
 

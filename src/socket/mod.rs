@@ -13,6 +13,7 @@ mod largest;
 mod local;
 mod locked;
 mod outlets;
+mod pace;
 mod pipes;
 mod port;
 mod refused;
@@ -255,7 +256,8 @@ impl<P: Pattern> Socket<P> {
 
 impl<P: Sends> Socket<P> {
     /// Sends a message: queues it for the peer, or peers, that the pattern chooses. Waits while all of them are
-    /// at their high-water mark, or while there is none.
+    /// at their high-water mark, or while there is none. A task that has sent much lets others run first, and for up to
+    /// 2 ms lets peers catch up that all have more than 1 MiB waiting: what is written soon is still in the cache.
     ///
     /// # Errors
     ///

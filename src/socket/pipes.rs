@@ -233,6 +233,7 @@ impl<O: Outbound> Out<O> {
     /// The pipe has room again: its pattern may use it, and somebody who waited may try.
     pub(super) fn resume(&mut self, pipe: PipeId) {
         self.pattern.resume(pipe);
+        self.pace.renew();
         self.wake_sender();
         if let Some(state) = self.pipes.get_mut(pipe) {
             self.effects.events.extend(state.dropped.end_episode(pipe));

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 
 use super::core::Core;
 use super::outlets::View;
+use super::pace::Line;
 use super::{Composition, Peer};
 use crate::error::TrySendError;
 use crate::message::{IntoMessage, Message, Outgoing};
@@ -15,13 +16,13 @@ use crate::sync::Ticket;
 /// A sender's place in line.
 pub(super) struct Sending<'a, P: Composition> {
     pub(super) core: &'a Core<P>,
-    pub(super) ticket: Option<Ticket>,
+    pub(super) line: Line,
 }
 
 impl<P: Composition> Drop for Sending<'_, P> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(ticket) = self.line.ticket.take() {
             self.core.leave_senders(ticket);
         }
     }
@@ -59,8 +60,8 @@ impl<P: Composition> Core<P> {
         if self.send_now(&mut outgoing, &mut route) {
             return Ok(());
         }
-        let mut place = Sending { core: self, ticket: None };
-        let sent = poll_fn(|cx| self.poll_send(cx, &mut place.ticket, &mut outgoing, &mut route)).await;
+        let mut place = Sending { core: self, line: Line::default() };
+        let sent = poll_fn(|cx| self.poll_send(cx, &mut place.line, &mut outgoing, &mut route)).await;
         sent.map_err(|refusal| refusal.of(message))
     }
 

@@ -3,13 +3,17 @@
 //! A peer that does not read, with small kernel buffers, fills every queue on the way; what each holds can then
 //! be counted. `fill` counts by `try_send`.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use zocket::{Dealer, HighWater, Message, Pair, Pub, Pull, Push, Req, Sends, Socket, TrySendError};
+use zocket::{
+    Dealer, HighWater, LinkOptions, Message, Pair, Pub, Pull, Push, Req, Sends, Socket, TrySendError,
+};
 
+use crate::cancel::Hand;
 use crate::stage::{
     LARGE, Order, Place, Puppet, SCHEMES, Scheme, Staged, WIRES, expect_run, fill, fill_up, handshake, meet,
-    numbered, only_peer, small_buffers, soon, until,
+    numbered, only_peer, read_frame, small_buffers, soon, until,
 };
 
 #[tokio::test]
@@ -112,9 +116,43 @@ async fn a_mark_counts_what_the_kernel_has_not_taken() {
     assert_eq!(fill_up(&push, 2 << 20).await, 3);
     assert_eq!(only_peer(&push).send_queue, 3);
     for number in 0..3 {
-        let (_, body) = crate::stage::read_frame(&mut stream).await.unwrap();
+        let (_, body) = read_frame(&mut stream).await.unwrap();
         assert_eq!(body[..4], numbered(number, 4));
         assert_eq!(body.len(), 2 << 20);
+    }
+}
+
+#[tokio::test]
+async fn a_sender_far_ahead_of_a_peer_that_does_not_read_waits_a_moment_once_and_then_fills_the_queue() {
+    let puppet = Puppet::new().await;
+    let mut link = LinkOptions::default();
+    link.send_buffer = Some(64 * 1024);
+    let push = Push::set_up().link(link).build();
+    push.connect(&puppet.endpoint).unwrap();
+    let mut stream = puppet.accept("PULL").await;
+    let mut hand = Hand::new();
+    let (mut number, mut pauses) = (0, 0);
+    // A machine that stops this thread for as long hides the pause.
+    for episode in 1.. {
+        let before = (number, pauses);
+        while only_peer(&push).send_queue_bytes < 3 * LARGE {
+            let mut send = pin!(push.send(numbered(number, LARGE)));
+            while hand.poll(send.as_mut()).is_pending() {
+                pauses += u32::from(!hand.is_woken());
+                until(|| hand.is_woken()).await;
+            }
+            number += 1;
+        }
+        assert!(pauses <= before.1 + 1, "{} pauses", pauses - before.1);
+        // When it has caught up, the next pause may come.
+        for number in before.0..number {
+            let (_, body) = read_frame(&mut stream).await.unwrap();
+            assert_eq!(body[..4], numbered(number, 4));
+        }
+        if pauses > 1 {
+            break;
+        }
+        assert!(episode < 10, "{pauses} pauses");
     }
 }
 
@@ -122,7 +160,7 @@ async fn a_mark_counts_what_the_kernel_has_not_taken() {
 async fn waits_and_goes_on<P: Sends>(socket: Socket<P>, make_room: impl AsyncFnOnce(u32) -> u32) {
     let taken = fill_up(&socket, LARGE).await;
     let waiting = socket.send(numbered(taken, LARGE));
-    let mut waiting = std::pin::pin!(waiting);
+    let mut waiting = pin!(waiting);
     assert!(futures::poll!(&mut waiting).is_pending(), "all are full");
     let read = make_room(taken).await;
     soon(waiting).await.unwrap();
@@ -199,7 +237,7 @@ async fn a_new_peer_frees_who_waited_for_one() {
     for scheme in SCHEMES {
         let push = Push::staged();
         let waiting = push.send("at last");
-        let mut waiting = std::pin::pin!(waiting);
+        let mut waiting = pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending());
         let pull = Pull::staged();
         let _place = meet(&push, &pull, (scheme, Order::BindFirst)).await;
@@ -227,7 +265,7 @@ async fn a_request_waits_for_a_peer_with_room() {
     let second = ask(b"small".to_vec());
     let mut sizes = Vec::new();
     while sizes.last() != Some(&5) {
-        let (flags, body) = crate::stage::read_frame(&mut stream).await.unwrap();
+        let (flags, body) = read_frame(&mut stream).await.unwrap();
         if flags & 1 == 0 {
             sizes.push(body.len());
         }
@@ -307,7 +345,7 @@ async fn a_puppet_that_accepts_but_says_nothing_gets_nothing() {
     assert_eq!(fill(&push, 0, 4), 2);
     handshake(&mut stream, "PULL", false).await;
     for number in 0..2 {
-        assert_eq!(crate::stage::read_frame(&mut stream).await.unwrap().1, numbered(number, 4));
+        assert_eq!(read_frame(&mut stream).await.unwrap().1, numbered(number, 4));
     }
 }
 
