@@ -232,8 +232,8 @@ fn link(stream: UnixStream, endpoint: &Endpoint, options: &LinkOptions) -> Link 
         group: cred.gid(),
         process: cred.pid(),
     });
-    Link::new(Wire::Stream(eager::wire(stream, options)), endpoint.clone(), endpoint.clone())
-        .with_proof(proof)
+    let wire = Wire::Stream(eager::wire(stream, options));
+    Link::new(wire, endpoint.clone(), endpoint.clone()).with_proof(proof).waking_unlocked()
 }
 
 /// The same kind of error, with what it was about in front.

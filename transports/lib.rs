@@ -296,7 +296,7 @@ impl Debug for Incoming {
 
 /// Ordered, reliable bytes both ways. `poll_shutdown` ends our direction alone: the peer reads its end, and we
 /// may go on reading. `poll_write` may be called from any thread, one that no runtime has heard of too, where timers
-/// cannot be made.
+/// cannot be made; and so may `poll_read` where [`Link::wakes_unlocked`] says so.
 ///
 /// Implemented by all types that can be it.
 pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
@@ -328,6 +328,9 @@ pub struct Link {
     pub oneways: Option<Box<dyn Oneways>>,
     /// For links whose peer may move while they last.
     pub tracker: Option<Tracker>,
+    /// Whether the wire wakes who reads it with none of its locks held, so that a waker may read by itself. A reply is then
+    /// there a task's turn sooner. Sockets of tokio do.
+    pub wakes_unlocked: bool,
 }
 
 impl Link {
@@ -344,6 +347,7 @@ impl Link {
             packets: None,
             oneways: None,
             tracker: None,
+            wakes_unlocked: false,
         }
     }
 
@@ -379,6 +383,13 @@ impl Link {
     #[must_use]
     pub fn with_oneways(mut self, oneways: impl Oneways) -> Self {
         self.oneways = Some(Box::new(oneways));
+        self
+    }
+
+    /// Says that the wire wakes who reads it with none of its locks held.
+    #[must_use]
+    pub const fn waking_unlocked(mut self) -> Self {
+        self.wakes_unlocked = true;
         self
     }
 

@@ -193,7 +193,8 @@ fn new_socket(address: SocketAddr) -> io::Result<TcpSocket> {
 
 fn link(stream: TcpStream, peer: SocketAddr, options: &LinkOptions) -> io::Result<Link> {
     let local = endpoint_of(SCHEME, stream.local_addr()?)?;
-    Ok(Link::new(Wire::Stream(eager::wire(stream, options)), local, endpoint_of(SCHEME, peer)?))
+    let wire = Wire::Stream(eager::wire(stream, options));
+    Ok(Link::new(wire, local, endpoint_of(SCHEME, peer)?).waking_unlocked())
 }
 
 /// What both ends of a link get, accepted or connecting.

@@ -13,7 +13,7 @@ mod prompt;
 use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -21,6 +21,7 @@ use zocket_transport::{Closer, Oneways, Packets, PeerProof, Stream, Streams, Tra
 
 pub(crate) use self::lanes::Lanes;
 pub(crate) use self::prompt::Driven;
+use self::prompt::Wakers;
 use super::alarm::{Alarm, now};
 use super::lookout::Lookout;
 use super::scratch::{self, READ};
@@ -75,8 +76,10 @@ pub(crate) struct Connection {
     asleep: bool,
     /// One end sends a message at a time.
     is_prompt: bool,
-    /// If so: our task's waker, and the one left in the outbox in its place.
-    prompt: Option<(Waker, Waker)>,
+    /// If so: what is left in the outbox and at the wire in place of our task's waker.
+    prompt: Option<Box<Wakers>>,
+    /// Whether who is woken by the wire may read from it there and then.
+    wakes_unlocked: bool,
     this: Weak<Mutex<Self>>,
     alarm: Alarm,
     lookout: Lookout,
@@ -134,6 +137,7 @@ impl Connection {
             asleep: false,
             is_prompt: false,
             prompt: None,
+            wakes_unlocked: false,
             this,
             alarm: Alarm::default(),
             lookout,
@@ -263,7 +267,7 @@ impl Connection {
                     return Ok(Poll::Pending);
                 }
                 self.renew_prompt(cx.waker());
-                let waker = self.prompt.as_ref().map_or_else(|| cx.waker(), |(_, prompt)| prompt);
+                let waker = self.prompt.as_ref().map_or_else(|| cx.waker(), |prompt| &prompt.write);
                 let cx = &Context::from_waker(waker);
                 let taken = self.port.poll_take(lane, cx, &mut self.batch, &mut self.commands);
                 self.asleep = matches!(taken, Poll::Pending | Poll::Ready(Taken::All));
@@ -347,8 +351,8 @@ impl Connection {
         if self.average < UNCOPIED && self.port.pool().is_crowded() { TURN / 4 } else { TURN }
     }
 
-    /// As [`drive_read`](Self::drive_read), up to a budget of bytes.
-    fn read(&mut self, budget: &mut usize, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+    /// As [`drive_read`](Self::drive_read), up to a budget of bytes. Leaves the waker of `cx` at the wire.
+    fn read_with(&mut self, budget: &mut usize, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         self.is_dry = false;
         while self.digest(cx)? {
             if *budget == 0 {

@@ -31,3 +31,4 @@ mod slow;
 mod stage;
 mod talk;
 mod udp;
+mod woken;

@@ -1,18 +1,20 @@
-//! Writing in the driver's stead, where there is nothing to batch.
+//! Writing and reading in the driver's stead, where there is nothing to batch.
 //!
 //! A REQ sends one message and waits, and so its peer has one reply to send. Waking a task to write it costs a
 //! fourteenth of a lone round trip's instructions, and a third of its time where the sender is no task of the
 //! runtime, for then another thread must wake. So the waker that such a connection leaves in its outbox does not wake
-//! its task, it writes.
+//! its task, it writes; and the one that it leaves at its wire reads, and wakes who waits for the message.
 //!
-//! Wakers are fired when no lock of a socket is held, and the connection's is only tried. Whatever does not go at once
-//! is left to the task, and so is what is large: the sender's thread is not ours to keep.
+//! Wakers are fired when no lock of a socket is held, and the connection's is only tried; a wire must have said that it
+//! holds none of its own. Whatever does not go at once is left to the task, and so is what is large: the sender's thread,
+//! and the event loop's, is not ours to keep.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use zocket_transport::{Link, Wire};
 
@@ -23,6 +25,9 @@ use crate::error::Disconnect;
 use crate::pipe::PipeId;
 use crate::sync::lock;
 use crate::zmtp::Engine;
+
+/// So much is copied to or from the kernel in about the time that it takes to wake a task.
+const LITTLE: usize = 64 * 1024;
 
 /// A connection, driven by the task that holds this. Others may write in its stead.
 #[derive(Debug)]
@@ -51,6 +56,7 @@ impl Driven {
         let connection = |this: &Weak<_>| {
             let mut connection = Connection::new(wire, port, ends, pipe, this.clone(), engine);
             (connection.closer, connection.proof) = (link.closer, link.proof);
+            connection.wakes_unlocked = link.wakes_unlocked;
             (connection.streams, connection.tracker) = (link.streams, link.tracker);
             (connection.packets, connection.oneways) = (link.packets, link.oneways);
             Mutex::new(connection)
@@ -89,30 +95,36 @@ impl Driven {
     }
 }
 
-/// A connection that writes when it is woken.
-pub(super) struct Prompt {
+/// The wakers of a connection that sends a message at a time. They do its work, and wake its task with what is left.
+#[derive(Debug)]
+pub(super) struct Wakers {
+    task: Waker,
+    /// For its outbox.
+    pub(super) write: Waker,
+    /// For its wire.
+    pub(super) read: Waker,
+}
+
+/// A connection that writes, or reads, when it is woken.
+struct Prompt {
     connection: Weak<Mutex<Connection>>,
     task: Waker,
+    /// Does it, if that is quickly done. `false`: the task must be woken. The context is the task's.
+    work: fn(&mut Connection, &mut Context<'_>) -> bool,
 }
 
 impl Prompt {
-    /// A waker that writes, or wakes the connection's `task`.
-    pub(super) fn waker(connection: Weak<Mutex<Connection>>, task: Waker) -> Waker {
-        Arc::new(Self { connection, task }).into()
-    }
-
-    fn write(&self) -> bool {
+    fn work(&self) -> bool {
         let Some(connection) = self.connection.upgrade() else { return false };
         let Ok(mut connection) = connection.try_lock() else { return false };
         // Tokio's budget is the sender's. Were it spent, the kernel would not be asked, and our task would be woken
         // when the sender waits: never, if its runtime stops running it here.
-        let write = poll_fn(|cx| Poll::Ready(connection.write_now(cx)));
-        let written = pin!(tokio::task::unconstrained(write)).poll(&mut Context::from_waker(&self.task));
-        written == Poll::Ready(true)
+        let work = poll_fn(|cx| Poll::Ready((self.work)(&mut connection, cx)));
+        pin!(tokio::task::unconstrained(work)).poll(&mut Context::from_waker(&self.task)) == Poll::Ready(true)
     }
 }
 
-/// Wakes the task, also if writing panics, unless it is forgotten.
+/// Wakes the task, also if the work panics, unless it is forgotten.
 struct WakeOnDrop<'a>(&'a Waker);
 
 impl Drop for WakeOnDrop<'_> {
@@ -128,7 +140,7 @@ impl Wake for Prompt {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let task = WakeOnDrop(&self.task);
-        if self.write() {
+        if self.work() {
             std::mem::forget(task);
         }
     }
@@ -149,8 +161,6 @@ impl Connection {
 
     /// Writes what is queued if it is little, or as much of it as the kernel takes.
     fn write_little(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
-        /// So much is copied to the kernel in about the time that it takes to wake a task.
-        const LITTLE: usize = 64 * 1024;
         let idle = self.batch.is_empty() && !self.engine.owes();
         if !idle || self.poll_work(cx)?.is_pending() {
             return Ok(idle);
@@ -166,10 +176,50 @@ impl Connection {
         Ok(self.poll_work(cx)?.is_pending())
     }
 
-    /// Makes the waker that writes, if there is one to be and none of this task.
+    /// Reads up to a budget of bytes, and leaves the waker that reads at the wire, if there is one. `cx` is the task's.
+    pub(super) fn read(&mut self, budget: &mut usize, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+        // With busy polling our task looks by itself.
+        if !self.wakes_unlocked || self.lookout.is_on() {
+            return self.read_with(budget, cx);
+        }
+        let Some(prompt) = self.prompt.take() else { return self.read_with(budget, cx) };
+        let more = self.read_with(budget, &mut Context::from_waker(&prompt.read));
+        self.prompt = Some(prompt);
+        more
+    }
+
+    /// Reads in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
+    fn read_now(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.phase != Phase::Traffic || self.ended.is_some() {
+            return false;
+        }
+        let (due, mut budget) = (self.engine.poll_timeout(), LITTLE);
+        match self.read(&mut budget, cx) {
+            Ok(more) => !more && !self.is_owing(due) && !self.port.pool().is_unwatched(),
+            Err(why) => {
+                self.last_words(&why, cx);
+                self.ended = Some(why);
+                false
+            }
+        }
+    }
+
+    /// Whether what was read has left something to do: to write, to read soon, or to be woken sooner than was `due`.
+    fn is_owing(&self, due: Option<Instant>) -> bool {
+        let is_sooner = |next| due.is_none_or(|due| next < due);
+        self.owes()
+            || self.engine.wants() > self.input.len()
+            || self.engine.poll_timeout().is_some_and(is_sooner)
+    }
+
+    /// Makes the wakers that work, if there are any to be and none of this task.
     pub(super) fn renew_prompt(&mut self, task: &Waker) {
-        if self.is_prompt && !self.prompt.as_ref().is_some_and(|(old, _)| old.will_wake(task)) {
-            self.prompt = Some((task.clone(), Prompt::waker(self.this.clone(), task.clone())));
+        if self.is_prompt && !self.prompt.as_ref().is_some_and(|old| old.task.will_wake(task)) {
+            let waker = |work| {
+                Waker::from(Arc::new(Prompt { connection: self.this.clone(), task: task.clone(), work }))
+            };
+            let (write, read) = (waker(Self::write_now), waker(Self::read_now));
+            self.prompt = Some(Box::new(Wakers { task: task.clone(), write, read }));
         }
     }
 }

@@ -1,0 +1,195 @@
+//! What a connection does in its wakers, over a wire that is fed by hand and wakes as it is told to.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Task, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use zocket::transport::{
+    BoxFuture, Endpoint, EndpointError, Link, LinkOptions, Listener, Purpose, Transport, Wire,
+};
+use zocket::{Context, Disconnect, Heartbeat, HighWater, Monitor, ProtocolError, Rep};
+
+use crate::stage::{disconnected, soon, until};
+
+/// A wire and its peer, who is the test.
+#[derive(Debug, Clone, Default)]
+struct Feed(Arc<Mutex<Fed>>);
+
+#[derive(Debug, Default)]
+struct Fed {
+    arrived: VecDeque<u8>,
+    is_over: bool,
+    reader: Option<Waker>,
+    written: Vec<u8>,
+}
+
+impl Feed {
+    /// Bytes arrive, and who reads is woken, with no lock held. None: the end.
+    fn arrive(&self, bytes: &[u8]) {
+        let mut fed = self.0.lock().unwrap();
+        fed.arrived.extend(bytes);
+        fed.is_over |= bytes.is_empty();
+        let reader = fed.reader.take();
+        drop(fed);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.0.lock().unwrap().reader.is_some()
+    }
+
+    fn has_written(&self, end: &[u8]) -> bool {
+        self.0.lock().unwrap().written.ends_with(end)
+    }
+}
+
+impl AsyncRead for Feed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut fed = self.0.lock().unwrap();
+        if fed.arrived.is_empty() && !fed.is_over {
+            fed.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let count = fed.arrived.len().min(buf.remaining());
+        fed.arrived.drain(..count).for_each(|byte| buf.put_slice(&[byte]));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Feed {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().written.extend(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[derive(Debug)]
+struct ByHand {
+    feed: Feed,
+    /// Whether the link says how it wakes.
+    says_so: bool,
+}
+
+impl Transport for ByHand {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["hand"]
+    }
+
+    fn check(&self, _: &Endpoint, _: Purpose) -> Result<(), EndpointError> {
+        Ok(())
+    }
+
+    fn connect(&self, to: &Endpoint, _: &LinkOptions) -> BoxFuture<'static, io::Result<Link>> {
+        let link = Link::new(Wire::Stream(Box::new(self.feed.clone())), to.clone(), to.clone());
+        let link = if self.says_so { link.waking_unlocked() } else { link };
+        Box::pin(async { Ok(link) })
+    }
+
+    fn bind(&self, _: &Endpoint, _: &LinkOptions) -> BoxFuture<'static, io::Result<Box<dyn Listener>>> {
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A REP whose peer, a REQ, is the test. All have done what there was to do.
+async fn rep(says_so: bool) -> (Rep, Monitor, Feed) {
+    let feed = Feed::default();
+    let context = Context::builder().transport(ByHand { feed: feed.clone(), says_so }).build().unwrap();
+    let rep = Rep::builder()
+        .context(&context)
+        .receive_high_water(HighWater::messages(2))
+        .heartbeat(Heartbeat::every(HOUR).timeout(Duration::from_secs(1)).time_to_live(Duration::ZERO))
+        .linger(Duration::ZERO)
+        .build();
+    let events = rep.monitor();
+    rep.connect("hand://over").unwrap();
+    let mut greeting = [0; 64];
+    (greeting[0], greeting[9], greeting[10], greeting[11]) = (0xff, 0x7f, 3, 1);
+    greeting[12..16].copy_from_slice(b"NULL");
+    feed.arrive(&greeting);
+    feed.arrive(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03REQ");
+    soon(rep.connected("hand://over")).await.unwrap();
+    until(|| feed.is_awaited()).await;
+    (rep, events, feed)
+}
+
+const REQUEST: &[u8] = &[1, 0, 0, 1, b'?'];
+
+#[tokio::test]
+async fn a_request_is_there_when_the_wire_wakes_if_that_holds_no_lock() {
+    for says_so in [true, false] {
+        let (rep, _events, feed) = rep(says_so).await;
+        for _ in 0..3 {
+            feed.arrive(REQUEST);
+            // No task has run since.
+            let request = rep.try_recv();
+            assert_eq!(request.is_ok(), says_so);
+            let request = match request {
+                Ok(request) => request,
+                Err(_) => soon(rep.recv()).await.unwrap(),
+            };
+            request.reply("!").await.unwrap();
+            assert!(feed.has_written(b"\x01\0\0\x01!"));
+            until(|| feed.is_awaited()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_waker_leaves_undone_the_task_does() {
+    let (rep, mut events, feed) = rep(true).await;
+    feed.arrive(b"\x04\x07\x04PING\0\0");
+    until(|| feed.has_written(b"\x04\x05\x04PONG")).await;
+    let (first, rest) = REQUEST.split_at(3);
+    for part in [first, rest] {
+        assert!(rep.try_recv().is_err());
+        feed.arrive(part);
+        until(|| feed.is_awaited()).await;
+    }
+    assert_eq!(soon(rep.recv()).await.unwrap().message(), "?");
+    // More than a waker reads.
+    let large = vec![b'x'; 300_000];
+    feed.arrive(&[&[1, 0, 2, 0, 0, 0, 0], &300_000_u32.to_be_bytes()[..], &large].concat());
+    assert_eq!(soon(rep.recv()).await.unwrap().message().byte_len(), large.len());
+    feed.arrive(&[]);
+    assert!(matches!(disconnected(&mut events).await, Disconnect::PeerClosed));
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_ends_the_connection_that_a_waker_reads() {
+    let (_rep, mut events, feed) = rep(true).await;
+    feed.arrive(&[0xff; 9]);
+    let why = disconnected(&mut events).await;
+    assert!(matches!(why, Disconnect::Protocol(_)), "{why:?}");
+}
+
+/// While the queue is full, nothing is read and the peer's silence is ours. The waker that whoever makes room wakes reads
+/// on, and finds nothing; the next PING is an hour away.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_falls_silent_while_its_queue_is_full_is_found_out_in_time() {
+    let (rep, mut events, feed) = rep(true).await;
+    feed.arrive(&REQUEST.repeat(2));
+    tokio::time::advance(HOUR).await;
+    until(|| feed.has_written(b"\x04PING\0\0")).await;
+    let full = Instant::now();
+    for _ in 0..2 {
+        drop(soon(rep.recv()).await.unwrap());
+    }
+    let why = disconnected(&mut events).await;
+    assert!(matches!(why, Disconnect::Protocol(ProtocolError::HeartbeatTimeout { .. })), "{why:?}");
+    assert!(full.elapsed() < Duration::from_secs(5), "after {:?}", full.elapsed());
+}
