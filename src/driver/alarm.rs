@@ -2,7 +2,8 @@
 //!
 //! A timer that is armed costs a runtime half a microsecond whenever it waits: it looks at its clock before and after,
 //! and has the kernel arm a timer too. A connection always has one, for its heartbeat, many seconds away. So timers that
-//! are far away are another runtime's, whose one thread does nothing but wait for them.
+//! are far away are another runtime's, whose one thread does nothing but wait for them; and so are those of senders, who
+//! may be of no runtime, or of one without a clock.
 
 use std::future::pending;
 use std::pin::{Pin, pin};
@@ -22,7 +23,7 @@ pub(crate) fn now() -> Time {
     Instant::now().into_std()
 }
 
-/// A task's only timer.
+/// A timer of a task, or of a sender.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 

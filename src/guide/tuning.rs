@@ -83,8 +83,8 @@
 //! [`HighWater::messages(1000).bytes(1 << 20)`](crate::HighWater::bytes).
 //!
 //! A loop that sends large messages does not fill such queues while its peers read: once all have more than 1 MiB waiting,
-//! `send` lets them catch up, so that what is written is still in the processor's cache. If none has within 2 ms, it goes
-//! on. `try_send` does not wait.
+//! `send` of a PUSH, DEALER or PAIR lets them catch up, so that what is written is still in the processor's cache. If they
+//! take less than 1 MiB within 2 ms, it goes on. `try_send` does not wait.
 //!
 //! # Sizes, and what is copied
 //!

@@ -121,6 +121,10 @@ impl Subscriber {
 }
 
 impl Outbound for Subscriber {
+    fn any_pipe(&self) -> bool {
+        false
+    }
+
     fn attach(&mut self, pipe: PipeId) {
         self.attached.push(pipe);
     }

@@ -239,8 +239,9 @@ impl Outbox {
     /// Whether a pipe that refused a message has room again, or one that was deep is so no more. Says so once.
     pub(crate) fn resumes(&mut self) -> bool {
         let resumes = self.starved && self.queue.is_low(self.mark);
-        let is_shallow = self.deep && self.queue.bytes() <= DEEP / 2;
         self.starved &= !resumes;
+        // One that is still starved is as full of messages as before.
+        let is_shallow = self.deep && !self.starved && self.queue.bytes() <= DEEP / 2;
         self.deep &= !is_shallow;
         resumes || is_shallow
     }
@@ -344,5 +345,16 @@ mod tests {
             outbox.resumes()
         });
         assert_eq!(resumes, [false, false, true, false], "the headers count");
+
+        let few = HighWater::messages(100);
+        let mut outbox = Outbox::new(few, false, &Pool::default());
+        outbox.drive(false);
+        outbox.push(Prefix::NONE, &(&mut Message::from(vec![7; 2 * DEEP])).into());
+        (1..100).for_each(|_| drop(outbox.push(Prefix::NONE, &Outgoing::Bytes(b"small"))));
+        assert!(outbox.is_deep() && !outbox.has_room());
+        outbox.queue.take(batch.chunks(), 1);
+        batch.abandon();
+        outbox.settle(&mut batch);
+        assert!(!outbox.resumes(), "it refused a message and holds as many but one");
     }
 }

@@ -145,9 +145,10 @@ impl Outboxes {
         self.driven_by(number.into()).resumes()
     }
 
-    /// As [`Outbox::is_deep`], of all lanes.
-    pub(crate) fn is_deep(&mut self) -> bool {
-        self.first.is_deep() && self.more.iter_mut().all(Outbox::is_deep)
+    /// How many bytes wait, if that is more than is good. A pipe with several queues is never deep: one says little of another.
+    pub(crate) fn depth(&mut self) -> Option<usize> {
+        let is_deep = self.more.is_empty() && self.first.is_deep();
+        is_deep.then(|| self.first.queue().bytes())
     }
 
     /// As [`Outbox::poll_stop`].
@@ -172,6 +173,7 @@ impl Outboxes {
             self.left = Some(self.behind);
         }
         let (dropped, kept) = self.first.lost(batch, keep);
+        self.first.leave();
         let others = self.more.iter_mut().map(|outbox| {
             outbox.leave();
             outbox.lost(Batch::default(), kept).0

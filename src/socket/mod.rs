@@ -256,8 +256,9 @@ impl<P: Pattern> Socket<P> {
 
 impl<P: Sends> Socket<P> {
     /// Sends a message: queues it for the peer, or peers, that the pattern chooses. Waits while all of them are
-    /// at their high-water mark, or while there is none. A task that has sent much lets others run first, and for up to
-    /// 2 ms lets peers catch up that all have more than 1 MiB waiting: what is written soon is still in the cache.
+    /// at their high-water mark, or while there is none. A task that has sent much lets others run first; a PUSH,
+    /// DEALER or PAIR also lets peers catch up if all have more than 1 MiB waiting, for 2 ms unless they go on taking: what
+    /// is written soon is still in the cache.
     ///
     /// # Errors
     ///

@@ -6,11 +6,8 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use zocket::{
-    Dealer, HighWater, LinkOptions, Message, Pair, Pub, Pull, Push, Req, Sends, Socket, TrySendError,
-};
+use zocket::{Dealer, HighWater, Message, Pair, Pub, Pull, Push, Req, Sends, Socket, TrySendError};
 
-use crate::cancel::Hand;
 use crate::stage::{
     LARGE, Order, Place, Puppet, SCHEMES, Scheme, Staged, WIRES, expect_run, fill, fill_up, handshake, meet,
     numbered, only_peer, read_frame, small_buffers, soon, until,
@@ -119,40 +116,6 @@ async fn a_mark_counts_what_the_kernel_has_not_taken() {
         let (_, body) = read_frame(&mut stream).await.unwrap();
         assert_eq!(body[..4], numbered(number, 4));
         assert_eq!(body.len(), 2 << 20);
-    }
-}
-
-#[tokio::test]
-async fn a_sender_far_ahead_of_a_peer_that_does_not_read_waits_a_moment_once_and_then_fills_the_queue() {
-    let puppet = Puppet::new().await;
-    let mut link = LinkOptions::default();
-    link.send_buffer = Some(64 * 1024);
-    let push = Push::set_up().link(link).build();
-    push.connect(&puppet.endpoint).unwrap();
-    let mut stream = puppet.accept("PULL").await;
-    let mut hand = Hand::new();
-    let (mut number, mut pauses) = (0, 0);
-    // A machine that stops this thread for as long hides the pause.
-    for episode in 1.. {
-        let before = (number, pauses);
-        while only_peer(&push).send_queue_bytes < 3 * LARGE {
-            let mut send = pin!(push.send(numbered(number, LARGE)));
-            while hand.poll(send.as_mut()).is_pending() {
-                pauses += u32::from(!hand.is_woken());
-                until(|| hand.is_woken()).await;
-            }
-            number += 1;
-        }
-        assert!(pauses <= before.1 + 1, "{} pauses", pauses - before.1);
-        // When it has caught up, the next pause may come.
-        for number in before.0..number {
-            let (_, body) = read_frame(&mut stream).await.unwrap();
-            assert_eq!(body[..4], numbered(number, 4));
-        }
-        if pauses > 1 {
-            break;
-        }
-        assert!(episode < 10, "{pauses} pauses");
     }
 }
 

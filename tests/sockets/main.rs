@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "whatever goes wrong fails the test that met it")]
 
+mod by_hand;
 mod cancel;
 mod errors;
 mod events;
@@ -31,4 +32,3 @@ mod slow;
 mod stage;
 mod talk;
 mod udp;
-mod woken;

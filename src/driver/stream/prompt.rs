@@ -29,7 +29,7 @@ use crate::zmtp::Engine;
 /// So much is copied to or from the kernel in about the time that it takes to wake a task.
 const LITTLE: usize = 64 * 1024;
 
-/// A connection, driven by the task that holds this. Others may write in its stead.
+/// A connection, driven by the task that holds this. Others may write and read in its stead.
 #[derive(Debug)]
 pub(crate) struct Driven(Arc<Mutex<Connection>>);
 
@@ -190,11 +190,16 @@ impl Connection {
 
     /// Reads in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
     fn read_now(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.phase != Phase::Traffic || self.ended.is_some() {
+        let is_missing = self.engine.wants() > self.input.len();
+        if self.phase != Phase::Traffic || self.ended.is_some() || is_missing {
             return false;
         }
         let (due, mut budget) = (self.engine.poll_timeout(), LITTLE);
-        match self.read(&mut budget, cx) {
+        let read = self.read(&mut budget, cx);
+        if budget < LITTLE {
+            self.track_peer();
+        }
+        match read {
             Ok(more) => !more && !self.is_owing(due) && !self.port.pool().is_unwatched(),
             Err(why) => {
                 self.last_words(&why, cx);

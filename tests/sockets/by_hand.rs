@@ -1,8 +1,9 @@
-//! What a connection does in its wakers, over a wire that is fed by hand and wakes as it is told to.
+//! What a connection does over a wire that is worked by hand: it takes and gives what the test says, and wakes as it is told
+//! to.
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
@@ -12,9 +13,13 @@ use tokio::time::Instant;
 use zocket::transport::{
     BoxFuture, Endpoint, EndpointError, Link, LinkOptions, Listener, Purpose, Transport, Wire,
 };
-use zocket::{Context, Disconnect, Heartbeat, HighWater, Monitor, ProtocolError, Rep};
+use zocket::{
+    Context, Disconnect, Heartbeat, HighWater, Monitor, Pattern, ProtocolError, Pub, Push, Rep, Socket,
+    SocketBuilder,
+};
 
-use crate::stage::{disconnected, soon, until};
+use crate::cancel::Hand;
+use crate::stage::{LARGE, disconnected, only_peer, soon, until};
 
 /// A wire and its peer, who is the test.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +30,9 @@ struct Fed {
     arrived: VecDeque<u8>,
     is_over: bool,
     reader: Option<Waker>,
+    /// No more is taken for now.
+    is_full: bool,
+    writer: Option<Waker>,
     written: Vec<u8>,
 }
 
@@ -37,6 +45,15 @@ impl Feed {
         let reader = fed.reader.take();
         drop(fed);
         reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// From now on it takes nothing, or whatever comes.
+    fn fill(&self, is_full: bool) {
+        let mut fed = self.0.lock().unwrap();
+        fed.is_full = is_full;
+        let writer = if is_full { None } else { fed.writer.take() };
+        drop(fed);
+        writer.into_iter().for_each(Waker::wake);
     }
 
     fn is_awaited(&self) -> bool {
@@ -62,8 +79,13 @@ impl AsyncRead for Feed {
 }
 
 impl AsyncWrite for Feed {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.lock().unwrap().written.extend(bytes);
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut fed = self.0.lock().unwrap();
+        if fed.is_full {
+            fed.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        fed.written.extend(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -105,26 +127,30 @@ impl Transport for ByHand {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A REP whose peer, a REQ, is the test. All have done what there was to do.
-async fn rep(says_so: bool) -> (Rep, Monitor, Feed) {
+/// A socket whose peer, of this type, is the test. All have done what there was to do.
+async fn meet<P: Pattern>(set_up: SocketBuilder<P>, peer: &str, says_so: bool) -> (Socket<P>, Monitor, Feed) {
     let feed = Feed::default();
     let context = Context::builder().transport(ByHand { feed: feed.clone(), says_so }).build().unwrap();
-    let rep = Rep::builder()
-        .context(&context)
-        .receive_high_water(HighWater::messages(2))
-        .heartbeat(Heartbeat::every(HOUR).timeout(Duration::from_secs(1)).time_to_live(Duration::ZERO))
-        .linger(Duration::ZERO)
-        .build();
-    let events = rep.monitor();
-    rep.connect("hand://over").unwrap();
+    let socket = set_up.context(&context).linger(Duration::ZERO).build();
+    let events = socket.monitor();
+    socket.connect("hand://over").unwrap();
     let mut greeting = [0; 64];
     (greeting[0], greeting[9], greeting[10], greeting[11]) = (0xff, 0x7f, 3, 1);
     greeting[12..16].copy_from_slice(b"NULL");
     feed.arrive(&greeting);
-    feed.arrive(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03REQ");
-    soon(rep.connected("hand://over")).await.unwrap();
+    let mut ready = b"\x05READY\x0bSocket-Type\0\0\0".to_vec();
+    ready.push(u8::try_from(peer.len()).unwrap());
+    ready.extend(peer.bytes());
+    feed.arrive(&[&[4, u8::try_from(ready.len()).unwrap()], &ready[..]].concat());
+    soon(socket.connected("hand://over")).await.unwrap();
     until(|| feed.is_awaited()).await;
-    (rep, events, feed)
+    (socket, events, feed)
+}
+
+async fn rep(says_so: bool) -> (Rep, Monitor, Feed) {
+    let heartbeat = Heartbeat::every(HOUR).timeout(Duration::from_secs(1)).time_to_live(Duration::ZERO);
+    let set_up = Rep::builder().receive_high_water(HighWater::messages(2)).heartbeat(heartbeat);
+    meet(set_up, "REQ", says_so).await
 }
 
 const REQUEST: &[u8] = &[1, 0, 0, 1, b'?'];
@@ -161,7 +187,6 @@ async fn what_a_waker_leaves_undone_the_task_does() {
         until(|| feed.is_awaited()).await;
     }
     assert_eq!(soon(rep.recv()).await.unwrap().message(), "?");
-    // More than a waker reads.
     let large = vec![b'x'; 300_000];
     feed.arrive(&[&[1, 0, 2, 0, 0, 0, 0], &300_000_u32.to_be_bytes()[..], &large].concat());
     assert_eq!(soon(rep.recv()).await.unwrap().message().byte_len(), large.len());
@@ -192,4 +217,96 @@ async fn a_peer_that_falls_silent_while_its_queue_is_full_is_found_out_in_time()
     let why = disconnected(&mut events).await;
     assert!(matches!(why, Disconnect::Protocol(ProtocolError::HeartbeatTimeout { .. })), "{why:?}");
     assert!(full.elapsed() < Duration::from_secs(5), "after {:?}", full.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_missing_of_a_large_message_is_for_the_task_to_read() {
+    let (rep, _events, feed) = rep(true).await;
+    feed.arrive(&[1, 0, 2, 0, 0, 0, 0, 0, 4, 0, 0, b'x']);
+    until(|| feed.is_awaited()).await;
+    feed.arrive(&[b'y'; 100_000]);
+    assert_eq!(feed.0.lock().unwrap().arrived.len(), 100_000, "no task has run");
+    feed.arrive(&[b'z'; 256 * 1024 - 100_001]);
+    assert_eq!(soon(rep.recv()).await.unwrap().message().byte_len(), 256 * 1024);
+}
+
+/// Sends until so much waits. How often the sender was held, and not only made to let others run.
+async fn fill(push: &Push, hand: &mut Hand, bytes: usize) -> usize {
+    let mut pauses = 0;
+    while only_peer(push).send_queue_bytes < bytes {
+        let mut send = pin!(push.send(vec![0; LARGE]));
+        while hand.poll(send.as_mut()).is_pending() {
+            pauses += usize::from(!hand.is_woken());
+            until(|| hand.is_woken()).await;
+        }
+    }
+    pauses
+}
+
+#[tokio::test]
+async fn a_sender_far_ahead_of_a_peer_that_takes_nothing_waits_a_moment_once_and_then_fills_the_queue() {
+    let (push, _events, feed) = meet(Push::builder(), "PULL", true).await;
+    let mut hand = Hand::new();
+    for attempt in 0.. {
+        feed.fill(true);
+        match fill(&push, &mut hand, 8 * LARGE).await {
+            1 => break,
+            // A machine that stops this thread for as long hides a pause.
+            0 => assert!(attempt < 20, "it never waits"),
+            pauses => panic!("{pauses} pauses"),
+        }
+        feed.fill(false);
+        until(|| only_peer(&push).send_queue == 0).await;
+    }
+    feed.fill(false);
+    until(|| only_peer(&push).send_queue == 0).await;
+    feed.fill(true);
+    push.try_send(vec![0; LARGE]).unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_is_never_held() {
+    let (publisher, _events, feed) = meet(Pub::builder(), "SUB", true).await;
+    feed.arrive(b"\x04\x0a\x09SUBSCRIBE");
+    until(|| feed.is_awaited()).await;
+    feed.fill(true);
+    let mut hand = Hand::new();
+    while only_peer(&publisher).send_queue_bytes < 8 * LARGE {
+        let mut send = pin!(publisher.send(vec![0; LARGE]));
+        while hand.poll(send.as_mut()).is_pending() {
+            assert!(hand.is_woken(), "it lets others run, and no more");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_was_woken_is_not_held_and_if_it_goes_another_is_woken() {
+    let mark = HighWater::default().bytes(8 * LARGE);
+    let (push, _events, feed) = meet(Push::builder().send_high_water(mark), "PULL", true).await;
+    feed.fill(true);
+    while push.try_send(vec![0; LARGE]).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let (mut first, mut second, mut third) = (Hand::new(), Hand::new(), Hand::new());
+    let mut gone = Box::pin(push.send("first"));
+    let mut last = Box::pin(push.send("second"));
+    while first.poll(gone.as_mut()).is_pending() && first.is_woken() {}
+    while second.poll(last.as_mut()).is_pending() && second.is_woken() {}
+    feed.fill(false);
+    until(|| first.is_woken()).await;
+    // The turn is over, and much waits once more, when the first one looks.
+    feed.fill(true);
+    for _ in 0..4 {
+        push.try_send(vec![0; LARGE]).unwrap();
+    }
+    let mut sent = pin!(push.send(vec![0; LARGE]));
+    while third.poll(sent.as_mut()).is_pending() {
+        until(|| third.is_woken()).await;
+    }
+    if first.poll(gone.as_mut()).is_pending() {
+        assert!(first.is_woken(), "it is not held");
+    }
+    drop(gone);
+    until(|| second.is_woken()).await;
 }
