@@ -164,8 +164,7 @@ impl Connection {
         match self.drive(cx) {
             Ok(()) => {
                 self.sweeper.poll(self.port.pool(), cx);
-                let missing = self.engine.wants().saturating_sub(self.input.len());
-                if self.lookout.goes_on(missing) {
+                if self.lookout.goes_on(self.missing()) {
                     // Wakes us when the event loop has looked at the sockets, not dozens of turns before.
                     _ = pin!(tokio::task::yield_now()).poll(cx);
                 }
@@ -401,9 +400,13 @@ impl Connection {
         if self.average > CHEAP || !self.port.pool().is_crowded() {
             return usize::MAX;
         }
-        let missing = self.engine.wants().saturating_sub(self.input.len());
         let room = self.room.saturating_mul(self.average).saturating_sub(self.input.len());
-        room.clamp(LEAST, MOST).max(missing)
+        room.clamp(LEAST, MOST).max(self.missing())
+    }
+
+    /// How many bytes are to come before the next frame is whole, if that is known to be many.
+    fn missing(&self) -> usize {
+        self.engine.wants().saturating_sub(self.input.len())
     }
 
     /// Works off what has been read. False: the lane is full, and what is left must wait.

@@ -19,7 +19,7 @@ use zocket::{
 };
 
 use crate::cancel::Hand;
-use crate::stage::{LARGE, disconnected, only_peer, soon, until};
+use crate::stage::{LARGE, disconnected, only_peer, opening, soon, until};
 
 /// A wire and its peer, who is the test.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +30,8 @@ struct Fed {
     arrived: VecDeque<u8>,
     is_over: bool,
     reader: Option<Waker>,
-    /// No more is taken for now.
-    is_full: bool,
+    /// So much more is taken for now. Unless said, whatever comes.
+    room: Option<usize>,
     writer: Option<Waker>,
     written: Vec<u8>,
 }
@@ -49,9 +49,18 @@ impl Feed {
 
     /// From now on it takes nothing, or whatever comes.
     fn fill(&self, is_full: bool) {
+        self.make_room(is_full.then_some(0));
+    }
+
+    /// It takes so much more, and then nothing.
+    fn take(&self, bytes: usize) {
+        self.make_room(Some(bytes));
+    }
+
+    fn make_room(&self, room: Option<usize>) {
         let mut fed = self.0.lock().unwrap();
-        fed.is_full = is_full;
-        let writer = if is_full { None } else { fed.writer.take() };
+        fed.room = room;
+        let writer = if room == Some(0) { None } else { fed.writer.take() };
         drop(fed);
         writer.into_iter().for_each(Waker::wake);
     }
@@ -81,12 +90,14 @@ impl AsyncRead for Feed {
 impl AsyncWrite for Feed {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut fed = self.0.lock().unwrap();
-        if fed.is_full {
+        let count = fed.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if count == 0 {
             fed.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        fed.written.extend(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        fed.room = fed.room.map(|room| room - count);
+        fed.written.extend(&bytes[..count]);
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
@@ -134,14 +145,7 @@ async fn meet<P: Pattern>(set_up: SocketBuilder<P>, peer: &str, says_so: bool) -
     let socket = set_up.context(&context).linger(Duration::ZERO).build();
     let events = socket.monitor();
     socket.connect("hand://over").unwrap();
-    let mut greeting = [0; 64];
-    (greeting[0], greeting[9], greeting[10], greeting[11]) = (0xff, 0x7f, 3, 1);
-    greeting[12..16].copy_from_slice(b"NULL");
-    feed.arrive(&greeting);
-    let mut ready = b"\x05READY\x0bSocket-Type\0\0\0".to_vec();
-    ready.push(u8::try_from(peer.len()).unwrap());
-    ready.extend(peer.bytes());
-    feed.arrive(&[&[4, u8::try_from(ready.len()).unwrap()], &ready[..]].concat());
+    feed.arrive(&opening(peer, false));
     soon(socket.connected("hand://over")).await.unwrap();
     until(|| feed.is_awaited()).await;
     (socket, events, feed)
@@ -258,10 +262,35 @@ async fn a_sender_far_ahead_of_a_peer_that_takes_nothing_waits_a_moment_once_and
         feed.fill(false);
         until(|| only_peer(&push).send_queue == 0).await;
     }
-    feed.fill(false);
-    until(|| only_peer(&push).send_queue == 0).await;
-    feed.fill(true);
-    push.try_send(vec![0; LARGE]).unwrap();
+}
+
+#[tokio::test]
+async fn a_sender_waits_on_for_a_peer_that_is_far_behind_and_goes_on_taking() {
+    let (push, _events, feed) = meet(Push::builder(), "PULL", true).await;
+    let mut hand = Hand::new();
+    for attempt in 0.. {
+        feed.fill(true);
+        for _ in 0..8 {
+            push.try_send(vec![0; LARGE]).unwrap();
+        }
+        let mut pauses = 0;
+        for _ in 0..3 {
+            let mut send = pin!(push.send(vec![0; LARGE]));
+            while hand.poll(send.as_mut()).is_pending() {
+                if !hand.is_woken() {
+                    pauses += 1;
+                    feed.take(3 * LARGE);
+                }
+                until(|| hand.is_woken()).await;
+            }
+        }
+        if pauses == 2 {
+            break;
+        }
+        assert!(attempt < 20, "{pauses} pauses");
+        feed.fill(false);
+        until(|| only_peer(&push).send_queue == 0).await;
+    }
 }
 
 #[tokio::test]

@@ -345,21 +345,25 @@ impl Puppet {
     }
 }
 
-/// Plays the NULL handshake of ZMTP 3.1 by hand.
-pub(crate) async fn handshake(stream: &mut TcpStream, kind: &str, as_server: bool) {
-    let mut greeting = [0_u8; 64];
-    greeting[..10].copy_from_slice(&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f]);
-    greeting[10] = 3;
-    greeting[11] = 1;
-    greeting[12..16].copy_from_slice(b"NULL");
-    greeting[32] = u8::from(as_server);
-    soon(stream.write_all(&greeting)).await.unwrap();
+/// What a socket of this type says first: a greeting of ZMTP 3.1 and a READY, with NULL.
+pub(crate) fn opening(kind: &str, as_server: bool) -> Vec<u8> {
+    let mut said = vec![0_u8; 64];
+    said[..10].copy_from_slice(&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f]);
+    said[10] = 3;
+    said[11] = 1;
+    said[12..16].copy_from_slice(b"NULL");
+    said[32] = u8::from(as_server);
     let mut body = b"\x05READY\x0bSocket-Type".to_vec();
     body.extend_from_slice(&u32::try_from(kind.len()).unwrap().to_be_bytes());
     body.extend_from_slice(kind.as_bytes());
-    let mut command = vec![4, u8::try_from(body.len()).unwrap()];
-    command.append(&mut body);
-    soon(stream.write_all(&command)).await.unwrap();
+    said.extend([4, u8::try_from(body.len()).unwrap()]);
+    said.extend(body);
+    said
+}
+
+/// Plays the NULL handshake of ZMTP 3.1 by hand.
+pub(crate) async fn handshake(stream: &mut TcpStream, kind: &str, as_server: bool) {
+    soon(stream.write_all(&opening(kind, as_server))).await.unwrap();
     let mut theirs = [0_u8; 64];
     soon(stream.read_exact(&mut theirs)).await.unwrap();
     read_frame(stream).await.expect("READY");

@@ -190,8 +190,7 @@ impl Connection {
 
     /// Reads in the task's stead, if that is quickly done. `cx` is the task's. False: the task must be woken.
     fn read_now(&mut self, cx: &mut Context<'_>) -> bool {
-        let is_missing = self.engine.wants() > self.input.len();
-        if self.phase != Phase::Traffic || self.ended.is_some() || is_missing {
+        if self.phase != Phase::Traffic || self.ended.is_some() || self.missing() > 0 {
             return false;
         }
         let (due, mut budget) = (self.engine.poll_timeout(), LITTLE);
@@ -212,9 +211,7 @@ impl Connection {
     /// Whether what was read has left something to do: to write, to read soon, or to be woken sooner than was `due`.
     fn is_owing(&self, due: Option<Instant>) -> bool {
         let is_sooner = |next| due.is_none_or(|due| next < due);
-        self.owes()
-            || self.engine.wants() > self.input.len()
-            || self.engine.poll_timeout().is_some_and(is_sooner)
+        self.owes() || self.missing() > 0 || self.engine.poll_timeout().is_some_and(is_sooner)
     }
 
     /// Makes the wakers that work, if there are any to be and none of this task.
