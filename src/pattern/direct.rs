@@ -135,7 +135,12 @@ impl Inbound for Requests {
         let Origin { pipe, .. } = self.queue.next_by(|from| {
             // Else nearly every request would be made in three frames and a vector, to be made one again.
             envelope = lanes.open(from);
-            if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty }
+            match lanes.pop(from, into) {
+                false => Turn::Empty,
+                // Who asks waits for the answer: nearly always there is no more.
+                true if lanes.is_drained(from) => Turn::Last,
+                true => Turn::Taken,
+            }
         })?;
         let session = match self.stale.get_mut(pipe) {
             Some(stale) if *stale > 0 => {

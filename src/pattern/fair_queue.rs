@@ -22,6 +22,8 @@ pub(crate) struct FairQueue {
 pub(crate) enum Turn {
     /// A message for the application.
     Taken,
+    /// As above, and its lane is known to be empty now.
+    Last,
     /// There was something, but not for the application.
     Dropped,
     Empty,
@@ -37,6 +39,12 @@ impl FairQueue {
         self.waiting.get(pipe).is_some()
     }
 
+    /// Whether no lane holds anything.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ring.current().is_none()
+    }
+
     /// Looks into lanes in turn until one gives a message or all were found empty.
     #[inline(always)]
     pub(crate) fn next_by(&mut self, mut look: impl FnMut(PipeId) -> Turn) -> Option<Origin> {
@@ -44,6 +52,10 @@ impl FairQueue {
             match look(from) {
                 Turn::Taken => {
                     self.ring.advance();
+                    return Some(from.into());
+                }
+                Turn::Last => {
+                    self.leave(from);
                     return Some(from.into());
                 }
                 Turn::Dropped => self.ring.advance(),
@@ -130,6 +142,32 @@ mod tests {
         lanes.arrive(pipe(1), "b1");
         queue.ready(pipe(1));
         assert_eq!(read(&mut queue, &mut lanes), ["a1", "b1", "a2"]);
+    }
+
+    #[test]
+    fn a_lane_that_is_known_to_be_drained_leaves_the_ring_and_may_join_again() {
+        let mut lanes = FakeLanes::default();
+        let mut queue = FairQueue::new();
+        for (n, text) in [(0, "a1"), (1, "b1"), (1, "b2")] {
+            lanes.arrive(pipe(n), text);
+            queue.ready(pipe(n));
+        }
+        let next = |queue: &mut FairQueue, lanes: &mut FakeLanes| {
+            let mut message = Message::new();
+            let from = queue.next_by(|from| match lanes.pop(from, &mut message) {
+                false => panic!("an empty lane was looked into"),
+                true if lanes.is_drained(from) => Turn::Last,
+                true => Turn::Taken,
+            });
+            from.map(|_| message.to_text())
+        };
+        let mut read = |lanes: &mut FakeLanes| [(); 3].map(|()| next(&mut queue, lanes));
+        assert_eq!(read(&mut lanes), ["a1", "b1", "b2"].map(|text| Some(text.to_owned())));
+        assert!(queue.is_idle());
+        lanes.arrive(pipe(0), "a2");
+        queue.ready(pipe(0));
+        assert_eq!(next(&mut queue, &mut lanes).as_deref(), Some("a2"));
+        assert!(queue.is_idle() && next(&mut queue, &mut lanes).is_none());
     }
 
     #[test]

@@ -142,6 +142,10 @@ impl Lanes for FakeLanes {
         Some(Envelope::take(next) == Some(envelope))
     }
 
+    fn is_drained(&mut self, from: PipeId) -> bool {
+        self.lane(from).is_some_and(|lane| lane.is_empty())
+    }
+
     fn open(&mut self, from: PipeId) -> Option<Envelope> {
         Envelope::take(self.lane(from)?.front_mut()?)
     }

@@ -179,7 +179,15 @@ impl Answer {
     }
 
     /// Drops what has arrived: before a request nothing is expected.
+    #[inline]
     pub(crate) fn drain(&mut self, lanes: &mut impl Lanes) {
+        if !self.queue.is_idle() {
+            self.drop_all(lanes);
+        }
+    }
+
+    #[cold]
+    fn drop_all(&mut self, lanes: &mut impl Lanes) {
         let Self { queue, dropped, .. } = self;
         queue.next_by(|from| {
             while lanes.pop(from, &mut Message::new()) {
@@ -246,7 +254,8 @@ impl Inbound for Answer {
             let fits = if from == pipe { lanes.strip(from, envelope) } else { Some(false) };
             let Some(fits) = fits.filter(|_| lanes.pop(from, into)) else { return Turn::Empty };
             if fits {
-                return Turn::Taken;
+                // A lane that leaves its turn now need not be looked into before the next request.
+                return if lanes.is_drained(from) { Turn::Last } else { Turn::Taken };
             }
             *dropped += 1;
             Turn::Dropped

@@ -72,6 +72,9 @@ pub(crate) trait Lanes {
     /// there is no message, which a moment later need not be true.
     fn strip(&mut self, from: PipeId, envelope: Envelope) -> Option<bool>;
 
+    /// Whether nothing is there, and what comes next will be announced. It may be so though this says no.
+    fn is_drained(&mut self, from: PipeId) -> bool;
+
     /// Takes the envelope off the next message, if it is a short one and plain to see. If not, the message is whole.
     fn open(&mut self, from: PipeId) -> Option<Envelope>;
 }

@@ -69,6 +69,12 @@ impl Inlet {
         self.first.messages() == 0 && self.more.iter().all(|lane| lane.messages() == 0)
     }
 
+    /// Whether it is empty, and what comes next will be announced: not known of an in-process peer's, nor of several lanes.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.more.is_empty() && self.first.is_drained()
+    }
+
     /// A link has ended.
     pub(crate) fn end_session(&mut self) {
         if !self.more.is_empty() {

@@ -100,6 +100,12 @@ impl Lane {
         }
     }
 
+    /// Whether it is empty, and of a wire: who appends then knows. An in-process sender does only when it was told.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(&self.held, Held::Chunks(queue) if queue.messages() == 0)
+    }
+
     /// Messages and bytes.
     #[inline]
     pub(crate) fn load(&self) -> (usize, usize) {

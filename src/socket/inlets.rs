@@ -39,6 +39,10 @@ impl Lanes for LanesView<'_> {
         self.lanes.get_mut(from)?.strip(envelope)
     }
 
+    fn is_drained(&mut self, from: PipeId) -> bool {
+        self.lanes.get(from).is_some_and(Inlet::is_drained)
+    }
+
     fn open(&mut self, from: PipeId) -> Option<Envelope> {
         self.lanes.get_mut(from)?.open()
     }
