@@ -111,6 +111,12 @@ impl Wakes {
         self.add_all(other.first.take().into_iter().chain(other.more.drain(..)));
     }
 
+    /// The only one, if there is one only.
+    #[inline]
+    pub(crate) fn take_only(&mut self) -> Option<Waker> {
+        if self.more.is_empty() { self.first.take() } else { None }
+    }
+
     pub(crate) fn fire(&mut self) {
         if let Some(waker) = self.first.take() {
             waker.wake();

@@ -4,6 +4,7 @@
 //! It lies in the half and not beside it, so that the hot path neither makes nor drops an empty one.
 
 use std::ops::{Deref, DerefMut};
+use std::task::Waker;
 
 use crate::event::{Dropped, Event, Monitors};
 use crate::pipe::PipeId;
@@ -20,6 +21,12 @@ impl Effects {
     #[inline]
     fn is_empty(&self) -> bool {
         self.wakes.is_empty() && self.events.is_empty()
+    }
+
+    /// The one waker, if that is all: nearly always.
+    #[inline]
+    fn take_only(&mut self) -> Option<Waker> {
+        if self.events.is_empty() { self.wakes.take_only() } else { None }
     }
 
     /// Takes over what another half owes, whose lock is released first.
@@ -76,6 +83,10 @@ pub(super) fn leave<T: Owing>(mut half: Guard<'_, T>, monitors: &Monitors) {
 /// Unlocks, and lets go of what is owed.
 #[inline(never)]
 fn settle<T: Owing>(mut half: Guard<'_, T>, monitors: &Monitors) {
+    if let Some(only) = half.effects().take_only() {
+        drop(half);
+        return only.wake();
+    }
     let mut effects = std::mem::take(half.effects());
     drop(half);
     effects.wakes.fire();

@@ -117,32 +117,26 @@ impl Open<'_> {
         cx: &Context<'_>,
         place: &mut Receiving<'_, Kind>,
     ) -> Poll<Result<Message, RequestError>> {
-        let mut reply = None;
-        let mut inn = self.core.enter_in();
-        let mut fault = None;
-        if inn.pattern.expected() == Some(self.asked) {
-            let mut message = Message::new();
-            reply = inn.next(&mut message).map(|_| message);
-            if reply.is_none() && inn.pattern.take_peer_lost() {
-                fault = Some(RequestError::PeerLost);
+        let mut half = self.core.enter_in();
+        let inn = &mut *half;
+        let is_expected = inn.pattern.expected() == Some(self.asked);
+        let mut reply = Message::new();
+        self.has_reply = is_expected && inn.next(&mut reply).is_some();
+        let outcome = match () {
+            () if self.has_reply => {
+                inn.leave_line(&mut place.ticket);
+                Poll::Ready(Ok(reply))
             }
-        } else {
-            fault = Some(RequestError::Superseded);
-        }
-        if reply.is_none() && fault.is_none() {
-            if inn.closed {
-                fault = Some(RequestError::Closed);
-            } else {
+            () if !is_expected => Poll::Ready(Err(RequestError::Superseded)),
+            () if inn.pattern.take_peer_lost() => Poll::Ready(Err(RequestError::PeerLost)),
+            () if inn.closed => Poll::Ready(Err(RequestError::Closed)),
+            () => {
                 inn.receivers.wait(&mut place.ticket, cx.waker());
+                Poll::Pending
             }
-        }
-        self.core.leave(inn);
-        self.has_reply = reply.is_some();
-        match (reply, fault) {
-            (Some(reply), _) => Poll::Ready(Ok(reply)),
-            (None, Some(fault)) => Poll::Ready(Err(fault)),
-            (None, None) => Poll::Pending,
-        }
+        };
+        self.core.leave(half);
+        outcome
     }
 }
 
