@@ -29,7 +29,7 @@ pub(crate) use self::alarm::{Alarm, now};
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::options::SocketOptions;
-use crate::pipe::{Apart, Batch, Bell, HighWater, Inbox, LaneId, PipeId, Taken};
+use crate::pipe::{Apart, Batch, Bell, Chunk, HighWater, Inbox, LaneId, PipeId, Taken};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo};
@@ -100,6 +100,10 @@ pub(crate) trait Port: Debug + Send + Sync + 'static {
         batch: &mut Batch,
         commands: &mut Vec<Command>,
     ) -> Poll<Taken>;
+
+    /// Takes the only chunk that is queued in exchange for an empty one, if it is one run of no more than `limit` bytes, and
+    /// keeps the waker. For a prompt driver without a batch, which writes it at once; of what it cannot write, it makes one.
+    fn take_only(&self, lane: LaneId, cx: &Context<'_>, chunk: &mut Chunk, limit: usize) -> bool;
 
     /// Takes what `batch` freed off the gauge, which else waits for the next [`poll_take`](Self::poll_take).
     fn settle(&self, lane: LaneId, batch: &mut Batch);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Choices;
 use crate::message::{self, Message};
-use crate::pipe::{Batch, ChunkQueue, SLICES};
+use crate::pipe::{Batch, Chunk, ChunkQueue, SLICES};
 use crate::zmtp::{Envelope, Prefix};
 
 /// An outgoing queue, the batch that a driver took from it, and what both must hold.
@@ -46,6 +46,12 @@ impl Outgoing {
         self.waiting.push_back((message, encoded));
     }
 
+    /// As an outbox does: the gauge is put right first.
+    fn take(&mut self, limit: usize) {
+        self.queue.settle(&mut self.batch);
+        self.queue.take(self.batch.chunks(), limit);
+    }
+
     /// Writes up to `most` bytes, which must be the next ones of the messages.
     fn write(&mut self, most: usize) {
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -63,22 +69,28 @@ impl Outgoing {
     /// The kernel is full: what it has wholly taken is off the gauge, and nothing else.
     fn settle(&mut self) {
         self.batch.settle();
-        let freed = self.batch.take_freed();
-        self.queue.release(freed.messages, freed.bytes);
-        if let Some(spare) = self.batch.take_spare() {
-            self.queue.keep(spare);
-        }
-        let mut messages = 0;
+        self.queue.settle(&mut self.batch);
         while let Some((_, encoded)) = self.waiting.front()
             && encoded.len() <= self.written
         {
             self.written -= encoded.len();
             self.waiting.pop_front();
-            messages += 1;
         }
-        // What was counted before, by a chunk that was done with, is in `freed` as well.
-        assert_eq!(freed.messages, messages, "messages wholly written");
         self.check();
+    }
+
+    /// What is alone in the queue is written without a batch, as far as the kernel takes it.
+    fn write_only(&mut self, limit: usize, most: usize) {
+        if !self.batch.is_empty() {
+            return;
+        }
+        self.settle();
+        let mut chunk = Chunk::default();
+        if self.queue.swap_only(&mut chunk, limit) {
+            assert!(self.queue.is_empty() && (1..=limit).contains(&chunk.len()));
+            self.batch.resume(chunk, 0);
+            self.write(most);
+        }
     }
 
     fn check(&self) {
@@ -103,10 +115,11 @@ pub fn chunk_ops(data: &[u8]) {
     while !choices.is_empty() {
         match choices.below(8) {
             0..3 => out.push(&mut choices),
-            3 => out.queue.take(out.batch.chunks(), choices.len()),
+            3 => out.take(choices.len()),
             4 | 5 => out.write(choices.len()),
             6 => out.settle(),
-            _ if choices.below(4) == 0 => out.lose(),
+            _ if choices.below(2) == 0 => out.write_only(choices.len(), choices.len()),
+            _ if choices.below(2) == 0 => out.lose(),
             _ => {}
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     freed: Freed,
     /// The memory of a small chunk that left, for the next one.
     spare: Option<BytesMut>,
+    /// It is off the gauge, as if it had left already.
+    uncounted: bool,
 }
 
 /// Messages that left, with their size on the wire.
@@ -41,7 +43,10 @@ impl Batch {
 
     /// How many bytes the chunks hold, with what is written of the first.
     pub(crate) fn len(&self) -> usize {
-        self.chunks.iter().map(Chunk::len).sum()
+        match self.chunks.as_slices() {
+            ([only], []) => only.len(),
+            _ => self.chunks.iter().map(Chunk::len).sum(),
+        }
     }
 
     /// Where the outbox puts what is taken.
@@ -116,8 +121,18 @@ impl Batch {
         self.advance(self.len() - self.written);
     }
 
-    /// The shortest run of written chunks that ends a message, and its size.
+    /// The shortest run of written chunks that ends a message, and its size: nearly always one chunk.
+    #[inline]
     fn first_whole(&self) -> Option<(usize, usize)> {
+        let first = self.chunks.front()?;
+        if first.continues() {
+            return self.first_run();
+        }
+        (first.len() <= self.written).then(|| (1, first.len()))
+    }
+
+    #[cold]
+    fn first_run(&self) -> Option<(usize, usize)> {
         let mut size = 0;
         for (index, chunk) in self.chunks.iter().enumerate() {
             size += chunk.len();
@@ -152,9 +167,29 @@ impl Batch {
         self.settled = settled;
     }
 
-    /// Whether something left since the last [`take_freed`](Self::take_freed).
+    /// Whether something left since the last [`take_freed`](Self::take_freed) that the gauge still counts.
     pub(crate) const fn has_freed(&self) -> bool {
-        self.freed.messages > 0
+        self.freed.messages > 0 && !self.uncounted
+    }
+
+    /// Begins with a chunk that is off the gauge, and of which the kernel took so many bytes, but not all. Before more is
+    /// taken, its queue must settle it.
+    pub(crate) fn resume(&mut self, chunk: Chunk, written: usize) {
+        self.chunks.push_back(chunk);
+        (self.written, self.uncounted) = (written, true);
+    }
+
+    /// What must be put on the gauge again, if it was said to have left and has not. To be asked after
+    /// [`take_freed`](Self::take_freed), which then is of no interest.
+    pub(crate) fn recount(&mut self) -> Option<Freed> {
+        std::mem::take(&mut self.uncounted).then(|| {
+            let sum = |sum: Freed, chunk: &Chunk| Freed {
+                messages: sum.messages + chunk.messages(),
+                bytes: sum.bytes + chunk.len(),
+            };
+            let held = self.chunks.iter().fold(Freed::default(), sum);
+            Freed { messages: held.messages - self.settled.messages, bytes: held.bytes - self.settled.bytes }
+        })
     }
 
     /// What left since the last call.

@@ -67,6 +67,15 @@ impl Chunk {
         }
     }
 
+    /// Becomes an empty one, with its memory if a queue may keep that.
+    pub(crate) fn renew(&mut self) {
+        if self.head.is_tiny() && self.body.is_empty() {
+            self.clear();
+        } else {
+            *self = Self::default();
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.head.clear();
         (self.at, self.messages) = (0, 0);

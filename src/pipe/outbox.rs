@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::{Batch, Bell, ChunkQueue, HighWater};
+use super::{Batch, Bell, Chunk, ChunkQueue, HighWater};
 use crate::error::Disconnect;
 use crate::message::Outgoing;
 use crate::pool::Pool;
@@ -192,6 +192,18 @@ impl Outbox {
         if self.closing == Closing::Draining { Poll::Ready(Taken::Finished) } else { Poll::Pending }
     }
 
+    /// Takes the only chunk that is queued, of one run of up to `limit` bytes, for a driver that writes it at once, and
+    /// leaves an empty one there. It is off the gauge, until a driver that could not write it all says so with its batch.
+    /// False: there is none, or something else, and all is as it was.
+    pub(crate) fn take_only(&mut self, cx: &Context<'_>, chunk: &mut Chunk, limit: usize) -> bool {
+        let is_plain = self.prompt && self.is_open() && self.stop.is_none() && self.commands.is_empty();
+        let taken = is_plain && self.queue.swap_only(chunk, limit);
+        if taken {
+            self.park(cx);
+        }
+        taken
+    }
+
     /// Says whether the pipe must stop dialling: it closes and holds nothing, also not in `others`, or closes at once.
     pub(crate) fn poll_stop(&mut self, cx: &Context<'_>, others: &[Self]) -> Poll<()> {
         (self.stop, self.discard) = (None, false);
@@ -227,13 +239,9 @@ impl Outbox {
         }
     }
 
-    /// Takes what the kernel has got off the gauge.
+    /// Takes what the kernel has got off the gauge, or puts there what it has not got.
     pub(crate) fn settle(&mut self, batch: &mut Batch) {
-        let freed = batch.take_freed();
-        self.queue.release(freed.messages, freed.bytes);
-        if let Some(spare) = batch.take_spare() {
-            self.queue.keep(spare);
-        }
+        self.queue.settle(batch);
     }
 
     /// Whether a pipe that refused a message has room again, or one that was deep is so no more. Says so once.
@@ -356,5 +364,58 @@ mod tests {
         batch.abandon();
         outbox.settle(&mut batch);
         assert!(!outbox.resumes(), "it refused a message and holds as many but one");
+    }
+
+    /// One with a prompt driver, and what was pushed to it.
+    fn prompt(bodies: &[&[u8]]) -> Outbox {
+        let mut outbox = Outbox::new(HighWater::default(), false, &Pool::default());
+        outbox.drive(true);
+        bodies.iter().for_each(|body| drop(outbox.push(Prefix::NONE, &Outgoing::Bytes(body))));
+        outbox
+    }
+
+    fn take_only(outbox: &mut Outbox) -> Option<Chunk> {
+        let mut chunk = Chunk::default();
+        let cx = Context::from_waker(Waker::noop());
+        outbox.take_only(&cx, &mut chunk, 1000).then_some(chunk)
+    }
+
+    #[test]
+    fn a_chunk_is_taken_alone_if_it_is_all_that_its_driver_must_hear_of() {
+        assert!(take_only(&mut prompt(&[])).is_none(), "nothing waits");
+        assert_eq!(take_only(&mut prompt(&[b"one", b"two"])).map(|chunk| chunk.messages()), Some(2));
+        assert!(take_only(&mut prompt(&[&[0; 1000]])).is_none(), "it is too large");
+        assert!(take_only(&mut prompt(&[&[0; 400], &[0; 400]])).is_none(), "they are two");
+        let but: [fn(&mut Outbox); 5] = [
+            |outbox| drop(outbox.command(Command::Cancel("".into()))),
+            |outbox| drop(outbox.close(Closing::Draining)),
+            |outbox| drop(outbox.give_up(Disconnect::Closed)),
+            |outbox| drop(outbox.drive(false)),
+            |outbox| drop(outbox.push(Prefix::NONE, &(&mut Message::from(vec![0; 10_000])).into())),
+        ];
+        for (case, but) in but.into_iter().enumerate() {
+            let mut outbox = prompt(&[b"one"]);
+            but(&mut outbox);
+            let before = outbox.queue.messages();
+            assert!(take_only(&mut outbox).is_none(), "case {case}");
+            assert_eq!(outbox.queue.messages(), before, "case {case}");
+        }
+    }
+
+    #[test]
+    fn what_was_taken_alone_counts_again_if_it_could_not_be_written() {
+        let mut outbox = prompt(&[b"one", b"two"]);
+        let chunk = take_only(&mut outbox).expect("one chunk");
+        assert_eq!((outbox.queue.messages(), outbox.queue.bytes()), (0, 0));
+        assert!(outbox.push(Prefix::NONE, &Outgoing::Bytes(b"three")).is_some(), "it is told of the next");
+        let mut batch = Batch::default();
+        batch.resume(chunk, 6);
+        batch.settle();
+        outbox.settle(&mut batch);
+        assert_eq!((outbox.queue.messages(), outbox.queue.bytes()), (2, 5 + 7), "the first has left");
+        assert_eq!(outbox.lost(batch, true), (0, true));
+        assert_eq!((outbox.queue.messages(), outbox.queue.bytes()), (2, 5 + 7));
+        assert_eq!(outbox.queue.pop_message(), Some("two".into()));
+        assert_eq!(outbox.queue.pop_message(), Some("three".into()));
     }
 }

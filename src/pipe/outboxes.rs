@@ -5,7 +5,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::{Batch, Bell, Closing, Outbox, Taken};
+use super::{Batch, Bell, Chunk, Closing, Outbox, Taken};
 use crate::error::Disconnect;
 use crate::zmtp::Command;
 
@@ -126,6 +126,17 @@ impl Outboxes {
         let taken = self.driven_by(number.into()).poll_take(cx, batch, commands);
         let is_first = number == 0 && matches!(taken, Poll::Ready(Taken::Finished));
         if is_first && self.more.iter().any(Outbox::is_busy) { Poll::Pending } else { taken }
+    }
+
+    /// As [`Outbox::take_only`], for a lane's driver.
+    pub(crate) fn take_only(
+        &mut self,
+        number: u8,
+        cx: &Context<'_>,
+        chunk: &mut Chunk,
+        limit: usize,
+    ) -> bool {
+        self.driven_by(number.into()).take_only(cx, chunk, limit)
     }
 
     /// As [`Outbox::settle`], for a lane's driver.

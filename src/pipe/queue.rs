@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::HighWater;
+use super::{Batch, HighWater};
 use super::chunk::{Chunk, UNPINNED};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pool::{Buffer, CHUNK, Pool, SMALL_CHUNK, TINY_CHUNK};
@@ -86,7 +86,7 @@ impl ChunkQueue {
     }
 
     /// Keeps the memory of a small chunk that has left, rather than to make it anew for each message of a quiet peer.
-    pub(crate) fn keep(&mut self, mut spare: BytesMut) {
+    fn keep(&mut self, mut spare: BytesMut) {
         if self.chunks.is_empty() {
             spare.clear();
             self.chunks.push_back(Chunk { head: spare.into(), ..Chunk::default() });
@@ -240,6 +240,32 @@ impl ChunkQueue {
             taken.push_back(chunk);
         }
         self.shrink();
+    }
+
+    /// Takes what has left of a batch off the gauge, or puts what has not left on it again. Keeps the batch's spare memory.
+    pub(crate) fn settle(&mut self, batch: &mut Batch) {
+        match (batch.take_freed(), batch.recount()) {
+            (freed, None) => self.release(freed.messages, freed.bytes),
+            (_, Some(held)) => {
+                self.messages += held.messages;
+                self.bytes += held.bytes;
+            }
+        }
+        if let Some(spare) = batch.take_spare() {
+            self.keep(spare);
+        }
+    }
+
+    /// Exchanges the only chunk that waits here for an empty one, if it is one run of no more than `limit` bytes. Nothing of
+    /// it is on the gauge any more. To be called while nothing is under way.
+    pub(crate) fn swap_only(&mut self, chunk: &mut Chunk, limit: usize) -> bool {
+        let ([only], []) = self.chunks.as_mut_slices() else { return false };
+        if only.continues || !only.body.is_empty() || !(1..=limit).contains(&only.len()) {
+            return false;
+        }
+        std::mem::swap(only, chunk);
+        (self.messages, self.bytes) = (0, 0);
+        true
     }
 
     /// Takes messages that have left (or are lost) off the gauge.
@@ -570,7 +596,7 @@ mod tests {
             places.push(queue.front().as_ptr());
             queue.take(batch.chunks(), usize::MAX);
             batch.abandon();
-            queue.keep(batch.take_spare().expect("it is small"));
+            queue.settle(&mut batch);
             queue.take(batch.chunks(), usize::MAX);
             assert!(queue.is_empty() && batch.is_empty());
         }

@@ -17,7 +17,9 @@ use crate::event::{Dropped, Event};
 use crate::message::{Message, Outgoing};
 use crate::options::SocketOptions;
 use crate::pattern::{Inbound, Outbound, Outlets, Welcome};
-use crate::pipe::{Apart, Batch, Bell, Closing, HighWater, Inbox, Lane, LaneId, Outboxes, PipeId, Taken};
+use crate::pipe::{
+    Apart, Batch, Bell, Chunk, Closing, HighWater, Inbox, Lane, LaneId, Outboxes, PipeId, Taken,
+};
 use crate::pool::Pool;
 use crate::sync::{Ticket, Wakes};
 use crate::zmtp::{Command, Config, PeerInfo, Prefix};
@@ -137,6 +139,21 @@ impl<P: Composition> Port for Core<P> {
         };
         let taken = outboxes.poll_take(number, cx, batch, commands);
         if outboxes.resumes(number) {
+            out.resume(pipe);
+        }
+        self.leave(half);
+        taken
+    }
+
+    fn take_only(&self, lane: LaneId, cx: &Context<'_>, chunk: &mut Chunk, limit: usize) -> bool {
+        let LaneId { pipe, number } = lane;
+        let mut half = self.enter_out();
+        let out = &mut *half;
+        let Some(Outlet::Wire(outboxes)) = out.pipes.get_mut(pipe).map(|pipe| &mut pipe.outlet) else {
+            return false;
+        };
+        let taken = outboxes.take_only(number, cx, chunk, limit);
+        if taken && outboxes.resumes(number) {
             out.resume(pipe);
         }
         self.leave(half);

@@ -224,6 +224,19 @@ async fn a_peer_that_falls_silent_while_its_queue_is_full_is_found_out_in_time()
 }
 
 #[tokio::test]
+async fn a_message_of_which_the_wire_takes_a_part_waits_until_it_has_taken_the_rest() {
+    for part in [0, 1, 4, 6] {
+        let (push, _events, feed) = meet(Push::builder(), "PULL", true).await;
+        feed.take(part);
+        push.try_send("hello").unwrap();
+        assert_eq!(only_peer(&push).send_queue, 1, "{part} of 7 bytes");
+        feed.fill(false);
+        until(|| only_peer(&push).send_queue == 0).await;
+        assert!(feed.has_written(b"\0\x05hello"));
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_of_a_large_message_is_for_the_task_to_read() {
     let (rep, _events, feed) = rep(true).await;
     feed.arrive(&[1, 0, 2, 0, 0, 0, 0, 0, 4, 0, 0, b'x']);

@@ -11,18 +11,19 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use tokio::io::AsyncWrite;
 use zocket_transport::{Link, Wire};
 
 use super::{Connection, Phase};
 use crate::driver::alarm::now;
 use crate::driver::{Ends, Port, Remains};
 use crate::error::Disconnect;
-use crate::pipe::PipeId;
+use crate::pipe::{Chunk, PipeId};
 use crate::sync::lock;
 use crate::zmtp::Engine;
 
@@ -103,6 +104,8 @@ pub(super) struct Wakers {
     pub(super) write: Waker,
     /// For its wire.
     pub(super) read: Waker,
+    /// What is being written. Empty in between, with memory for the next.
+    chunk: Chunk,
 }
 
 /// A connection that writes, or reads, when it is woken.
@@ -161,9 +164,14 @@ impl Connection {
 
     /// Writes what is queued if it is little, or as much of it as the kernel takes.
     fn write_little(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
-        let idle = self.batch.is_empty() && !self.engine.owes();
-        if !idle || self.poll_work(cx)?.is_pending() {
-            return Ok(idle);
+        if !self.batch.is_empty() || self.engine.owes() {
+            return Ok(false);
+        }
+        if self.write_only(cx)? {
+            return Ok(true);
+        }
+        if self.batch.is_empty() && self.poll_work(cx)?.is_pending() {
+            return Ok(true);
         }
         if self.engine.owes() || self.batch.len() > LITTLE {
             return Ok(false);
@@ -174,6 +182,33 @@ impl Connection {
             }
         }
         Ok(self.poll_work(cx)?.is_pending())
+    }
+
+    /// Writes the only chunk that is queued, as nearly always there is one: half of what it takes to have it in a batch
+    /// first. False: there was none, or the kernel did not take all of it, and the rest is in the batch.
+    fn write_only(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+        let (Some(pipe), Some(prompt)) = (self.pipe, &mut self.prompt) else { return Ok(false) };
+        let Wakers { write, chunk, .. } = &mut **prompt;
+        // What rings from here on is not in what we take.
+        _ = self.bell.has_rung();
+        let kept = Context::from_waker(write);
+        self.asleep = self.port.take_only(pipe.lane(self.number), &kept, chunk, LITTLE);
+        if !self.asleep {
+            return Ok(false);
+        }
+        let [bytes, _] = chunk.parts();
+        let written = match Pin::new(&mut self.wire).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => Err(Disconnect::PeerClosed),
+            Poll::Ready(written) => written.map_err(Into::into),
+            Poll::Pending => Ok(0),
+        };
+        self.lookout.wrote();
+        if matches!(written, Ok(bytes) if bytes == chunk.len()) {
+            chunk.renew();
+            return Ok(true);
+        }
+        self.batch.resume(std::mem::take(chunk), *written.as_ref().unwrap_or(&0));
+        written.map(|_| false)
     }
 
     /// Reads up to a budget of bytes, and leaves the waker that reads at the wire, if there is one. `cx` is the task's.
@@ -221,7 +256,7 @@ impl Connection {
                 Waker::from(Arc::new(Prompt { connection: self.this.clone(), task: task.clone(), work }))
             };
             let (write, read) = (waker(Self::write_now), waker(Self::read_now));
-            self.prompt = Some(Box::new(Wakers { task: task.clone(), write, read }));
+            self.prompt = Some(Box::new(Wakers { task: task.clone(), write, read, chunk: Chunk::default() }));
         }
     }
 }
