@@ -45,6 +45,13 @@ impl Alarm {
         self.arm(deadline, if left > NEAR { far_runtime() } else { None }, cx)
     }
 
+    /// Whether it wakes the task at the deadline or before, as when it was last polled.
+    pub(super) fn is_armed_for(&self, deadline: Option<Time>) -> bool {
+        let wakes_by =
+            |deadline| self.0.as_ref().is_some_and(|timer| timer.deadline().into_std() <= deadline);
+        deadline.is_none_or(wakes_by)
+    }
+
     /// Has the task woken at the deadline, however near, by no runtime of its own: it may have none. False: nobody can.
     pub(crate) fn wakes_at(&mut self, deadline: Time, cx: &mut Context<'_>) -> bool {
         let far = far_runtime();

@@ -353,7 +353,7 @@ impl Connection {
     /// As [`drive_read`](Self::drive_read), up to a budget of bytes. Leaves the waker of `cx` at the wire.
     fn read_with(&mut self, budget: &mut usize, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         self.is_dry = false;
-        while self.digest(cx)? {
+        while self.is_clear() || self.digest(cx)? {
             if *budget == 0 {
                 return Ok(true);
             }
@@ -409,6 +409,11 @@ impl Connection {
         self.engine.wants().saturating_sub(self.input.len())
     }
 
+    /// Whether all that has been read is worked off, and the lane has room for more.
+    fn is_clear(&self) -> bool {
+        self.room > 0 && self.phase == Phase::Traffic && self.input.is_empty()
+    }
+
     /// Works off what has been read. False: the lane is full, and what is left must wait.
     fn digest(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
         if self.is_leaving() {
@@ -416,7 +421,7 @@ impl Connection {
             return Ok(true);
         }
         loop {
-            if self.room > 0 && self.phase == Phase::Traffic && self.input.is_empty() {
+            if self.is_clear() {
                 return Ok(true);
             }
             if let (0, Phase::Traffic, Some(pipe)) = (self.room, self.phase, self.pipe)

@@ -14,7 +14,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
 
 use tokio::io::AsyncWrite;
 use zocket_transport::{Link, Wire};
@@ -228,13 +227,13 @@ impl Connection {
         if self.phase != Phase::Traffic || self.ended.is_some() || self.missing() > 0 {
             return false;
         }
-        let (due, mut budget) = (self.engine.poll_timeout(), LITTLE);
+        let mut budget = LITTLE;
         let read = self.read(&mut budget, cx);
         if budget < LITTLE {
             self.track_peer();
         }
         match read {
-            Ok(more) => !more && !self.is_owing(due) && !self.port.pool().is_unwatched(),
+            Ok(more) => !more && !self.is_owing() && !self.port.pool().is_unwatched(),
             Err(why) => {
                 self.last_words(&why, cx);
                 self.ended = Some(why);
@@ -243,10 +242,9 @@ impl Connection {
         }
     }
 
-    /// Whether what was read has left something to do: to write, to read soon, or to be woken sooner than was `due`.
-    fn is_owing(&self, due: Option<Instant>) -> bool {
-        let is_sooner = |next| due.is_none_or(|due| next < due);
-        self.owes() || self.missing() > 0 || self.engine.poll_timeout().is_some_and(is_sooner)
+    /// Whether what was read has left something to do: to write, to read soon, or to be woken sooner than will be.
+    fn is_owing(&self) -> bool {
+        self.owes() || self.missing() > 0 || !self.alarm.is_armed_for(self.engine.poll_timeout())
     }
 
     /// Makes the wakers that work, if there are any to be and none of this task.
