@@ -165,12 +165,14 @@ pub(crate) struct Answer {
     queue: FairQueue,
     /// `Idle`: nothing is read, as a reply may arrive before it is expected.
     state: State,
+    /// Another request was made meanwhile, and its sender waits for its turn.
+    followed: bool,
     dropped: u64,
 }
 
 impl Answer {
     pub(crate) fn new() -> Self {
-        Self { queue: FairQueue::new(), state: State::Idle, dropped: 0 }
+        Self { queue: FairQueue::new(), state: State::Idle, followed: false, dropped: 0 }
     }
 
     /// Messages that were no reply, or no longer wanted.
@@ -205,6 +207,16 @@ impl Answer {
     /// The request whose reply is looked for.
     pub(crate) fn expected(&self) -> Option<Asked> {
         self.state.open()
+    }
+
+    /// A request had to wait for its turn, for another one is open.
+    pub(crate) fn follow(&mut self) {
+        self.followed = true;
+    }
+
+    /// Whether somebody must be told when the open request is over. Who is told and still has to wait says so again.
+    pub(crate) fn take_followed(&mut self) -> bool {
+        std::mem::take(&mut self.followed)
     }
 
     /// Looks for no reply any more.

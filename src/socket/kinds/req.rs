@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use crate::error::{Disconnect, RequestError, TrySendError};
 use crate::message::{IntoMessage, Message, Outgoing};
 use crate::options::SocketOptions;
-use crate::pattern::lockstep::{Answer, Ask, Asked};
+use crate::pattern::lockstep::{Answer, Ask, Asked, OutOfTurn};
 use crate::pattern::{Outbound, Routed};
 use crate::socket::core::Core;
 use crate::socket::outlets::View;
@@ -98,7 +98,7 @@ impl Socket<Kind> {
             _ => RequestError::Closed,
         })?;
         let asked = asked.ok_or(RequestError::PeerLost)?;
-        let mut open = Open { core, asked, has_reply: false };
+        let mut open = Open { core, asked, is_over: false, is_followed: false };
         let mut place = Receiving { core, ticket: None };
         poll_fn(|cx| open.poll_reply(cx, &mut place)).await
     }
@@ -108,7 +108,10 @@ impl Socket<Kind> {
 struct Open<'a> {
     core: &'a Core<Kind>,
     asked: Asked,
-    has_reply: bool,
+    /// It has its reply, or will get none.
+    is_over: bool,
+    /// And somebody waits for its turn.
+    is_followed: bool,
 }
 
 impl Open<'_> {
@@ -121,12 +124,8 @@ impl Open<'_> {
         let inn = &mut *half;
         let is_expected = inn.pattern.expected() == Some(self.asked);
         let mut reply = Message::new();
-        self.has_reply = is_expected && inn.next(&mut reply).is_some();
         let outcome = match () {
-            () if self.has_reply => {
-                inn.leave_line(&mut place.ticket);
-                Poll::Ready(Ok(reply))
-            }
+            () if is_expected && inn.next(&mut reply).is_some() => Poll::Ready(Ok(reply)),
             () if !is_expected => Poll::Ready(Err(RequestError::Superseded)),
             () if inn.pattern.take_peer_lost() => Poll::Ready(Err(RequestError::PeerLost)),
             () if inn.closed => Poll::Ready(Err(RequestError::Closed)),
@@ -135,22 +134,25 @@ impl Open<'_> {
                 Poll::Pending
             }
         };
+        if outcome.is_ready() && !inn.closed {
+            // The next request may go, and sees that by itself: the outbound lock is only for those who wait.
+            inn.leave_line(&mut place.ticket);
+            (self.is_over, self.is_followed) = (true, inn.pattern.take_followed());
+        }
         self.core.leave(half);
         outcome
     }
-}
 
-impl Drop for Open<'_> {
-    /// The turn is over: answered, failed or given up. The next request may go.
-    fn drop(&mut self) {
+    /// Gives the request up. The next one may go.
+    fn abandon(&self) {
         let mut half = self.core.enter_out();
         let out = &mut *half;
         let mut stale = None;
         if out.pattern.asked() == Some(self.asked) {
-            if self.has_reply || !self.core.abandon(self.asked) {
-                out.pattern.answered();
-            } else {
+            if self.core.abandon(self.asked) {
                 stale = out.pattern.abandon();
+            } else {
+                out.pattern.answered();
             }
             if let Some(pipe) = stale {
                 // Until the connection is a fresh one, no request may go there.
@@ -162,6 +164,20 @@ impl Drop for Open<'_> {
         self.core.leave(half);
         if let Some(pipe) = stale {
             self.core.restart(pipe, Disconnect::RequestAbandoned);
+        }
+    }
+}
+
+impl Drop for Open<'_> {
+    /// The turn is over: answered, failed or given up.
+    fn drop(&mut self) {
+        if !self.is_over {
+            return self.abandon();
+        }
+        if self.is_followed {
+            let mut out = self.core.lock_out();
+            let next = out.senders.first();
+            out.effects.wakes.add(next);
         }
     }
 }
@@ -182,10 +198,14 @@ impl Core<Kind> {
         let mut inn = self.enter_in();
         // Not later: an in-process peer may answer as soon as it has the request. A reply to one that is still open has
         // an id, and is told from the next by that.
-        if ask.asked().is_none() {
+        if inn.pattern.expected().is_none() {
+            ask.answered();
             inn.drain();
         }
-        let routed = ask.ask(message, view).unwrap_or(Routed::Blocked);
+        let routed = ask.ask(message, view).unwrap_or_else(|OutOfTurn| {
+            inn.pattern.follow();
+            Routed::Blocked
+        });
         if let (Routed::Sent, Some(asked)) = (routed, ask.asked()) {
             inn.pattern.expect(asked);
             // A request that this one replaced must hear of it.
