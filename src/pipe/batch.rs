@@ -213,8 +213,8 @@ impl Batch {
 mod tests {
     use super::super::ChunkQueue;
     use super::*;
-    use crate::message::{Message, Outgoing};
-    use crate::zmtp::{Envelope, Prefix};
+    use crate::message::{Frame, Message, Outgoing};
+    use crate::zmtp::Prefix;
 
     /// Encodes the messages and takes them all.
     fn taken(messages: &[Message]) -> (ChunkQueue, Batch) {
@@ -281,17 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_that_ends_a_chunk_is_not_taken_without_what_is_behind_it() {
+    fn frames_that_end_a_chunk_are_not_taken_without_what_is_behind_them() {
         let body = vec![7; 1000];
-        let envelope = Prefix::Envelope(Envelope::Id(*b"1234"));
+        let before = [Frame::from("1234"), Frame::new()];
         let whole = size_of(&[Message::from(["1234".into(), vec![], body.clone()])]);
         let mut together = 0;
-        // Whatever the first chunk holds, one of these fills it up to where only the envelope fits.
+        // Whatever the first chunk holds, one of these fills it up to where only the frames before fit.
         for size in 0..600 {
             let first = vec![1; size];
             let (mut queue, mut batch) = (ChunkQueue::default(), Batch::default());
             queue.push(Prefix::NONE, &Outgoing::Bytes(&first));
-            queue.push(envelope, &Outgoing::Bytes(&body));
+            queue.push(Prefix::Frames(&before), &Outgoing::Bytes(&body));
             queue.take(batch.chunks(), 1);
             let (alone, taken) = (size_of(&[first.into()]), unwritten(&batch));
             together += usize::from(taken != alone);

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{Batch, HighWater};
 use super::chunk::{Chunk, UNPINNED};
+use super::{Batch, HighWater};
 use crate::message::{Frame, Message, Outgoing};
 use crate::pool::{Buffer, CHUNK, Pool, SMALL_CHUNK, TINY_CHUNK};
 use crate::zmtp::frame::{self, Header};
@@ -96,44 +96,57 @@ impl ChunkQueue {
     /// Encodes a message at the tail.
     #[inline(always)]
     pub(crate) fn push(&mut self, prefix: Prefix<'_>, message: &Outgoing<'_>) {
-        match prefix {
-            Prefix::Envelope(envelope) => envelope.with_bytes(|bytes| self.append_copy(bytes, 0)),
-            Prefix::Frames([]) => {}
-            Prefix::Frames(frames) => frames.iter().for_each(|frame| self.push_frame(frame, true)),
-        }
+        let envelope = match prefix {
+            Prefix::Envelope(envelope) => Some(envelope),
+            Prefix::Frames([]) => None,
+            Prefix::Frames(frames) => {
+                frames.iter().for_each(|frame| self.push_frame(None, frame, true));
+                None
+            }
+        };
         match message {
-            Outgoing::Bytes(bytes) => self.push_payload(bytes, None, false),
+            Outgoing::Bytes(bytes) => self.push_payload(envelope, bytes, None, false),
             Outgoing::Made(message) => match message.frames() {
-                [only] => self.push_frame(only, false),
-                frames => self.push_frames(frames),
+                [only] => self.push_frame(envelope, only, false),
+                frames => self.push_frames(envelope, frames),
             },
         }
         self.messages += 1;
     }
 
-    fn push_frames(&mut self, frames: &[Frame]) {
+    fn push_frames(&mut self, mut envelope: Option<Envelope>, frames: &[Frame]) {
         let last = frames.len() - 1;
         for (index, frame) in frames.iter().enumerate() {
-            self.push_frame(frame, index < last);
+            self.push_frame(envelope.take(), frame, index < last);
         }
     }
 
     #[inline(always)]
-    fn push_frame(&mut self, frame: &Frame, more: bool) {
+    fn push_frame(&mut self, envelope: Option<Envelope>, frame: &Frame, more: bool) {
         let shared = frame.as_shared().filter(|bytes| bytes.len() >= UNCOPIED);
-        self.push_payload(frame, shared, more);
+        self.push_payload(envelope, frame, shared, more);
     }
 
-    /// Encodes a frame, by copy unless it is `shared`.
+    /// Encodes a frame, by copy unless it is `shared`, and what stands before it.
     #[inline(always)]
-    fn push_payload(&mut self, payload: &[u8], shared: Option<&Bytes>, more: bool) {
-        let need = frame::MAX_HEADER + if shared.is_some() { 0 } else { payload.len() };
+    fn push_payload(
+        &mut self,
+        envelope: Option<Envelope>,
+        payload: &[u8],
+        shared: Option<&Bytes>,
+        more: bool,
+    ) {
+        let head = frame::MAX_HEADER + if envelope.is_some() { Envelope::MOST } else { 0 };
+        let need = head + if shared.is_some() { 0 } else { payload.len() };
         let before = self.bytes;
         let tail = match self.chunks.back_mut() {
             Some(tail) if tail.body.is_empty() && tail.head.len() + need <= tail.head.capacity() => tail,
             _ => Self::open(&mut self.chunks, self.pool.as_ref(), need),
         };
         let start = tail.head.len();
+        if let Some(envelope) = envelope {
+            envelope.put(&mut *tail.head);
+        }
         frame::put_header(&mut *tail.head, payload.len(), more, false);
         match shared {
             Some(bytes) => tail.body = bytes.clone(),

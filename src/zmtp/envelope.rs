@@ -5,6 +5,8 @@
 //!
 //! Source: RFC 28, "The REQ socket type"; for ids, libzmq's `REQ_CORRELATE`.
 
+use bytes::BufMut;
+
 use super::frame::MORE;
 use crate::message::{Frame, Message};
 
@@ -45,12 +47,15 @@ impl Envelope {
         Some(found)
     }
 
-    /// Runs `work` on its bytes on the wire: what [`read`](Self::read) reads.
+    /// The most bytes that it takes on the wire.
+    pub(crate) const MOST: usize = 8;
+
+    /// Writes its bytes on the wire: what [`read`](Self::read) reads.
     #[inline]
-    pub(crate) fn with_bytes<R>(self, work: impl FnOnce(&[u8]) -> R) -> R {
+    pub(crate) fn put(self, out: &mut impl BufMut) {
         match self {
-            Self::Bare => work(&[MORE, 0]),
-            Self::Id([a, b, c, d]) => work(&[MORE, 4, a, b, c, d, MORE, 0]),
+            Self::Bare => out.put_slice(&[MORE, 0]),
+            Self::Id([a, b, c, d]) => out.put_slice(&[MORE, 4, a, b, c, d, MORE, 0]),
         }
     }
 
@@ -121,7 +126,9 @@ mod tests {
             assert_eq!((taken, read.map(|(read, _)| read)), (envelope, envelope), "{frames:?}");
             if let Some((envelope, bytes)) = read {
                 Prefix::Envelope(envelope).put_before(&mut rest);
-                envelope.with_bytes(|written| assert_eq!(written, &wire[..bytes]));
+                let mut written = Vec::new();
+                envelope.put(&mut written);
+                assert_eq!(written, wire[..bytes]);
             }
             assert_eq!(rest, whole);
         }
