@@ -117,6 +117,11 @@
 //! event loop's turn, and wakes who waits for the message. Pinned to one core that is 0.95 of a round trip's time. A wire
 //! must have said that it wakes with none of its locks held, as tokio's sockets do and quinn's streams do not.
 //!
+//! What the one in the outbox finds is nearly always one chunk. It is exchanged for an empty one, off the gauge at once,
+//! and written without a batch; only what the kernel does not take becomes one, and is on the gauge again. With that, and
+//! with less telling of what is known already (that a lane is empty, that a request is over), a round trip runs a sixth
+//! fewer instructions, and pinned to one core takes 0.95 of its time.
+//!
 //! With `busy_poll` it is woken as well, for it looks. A look that goes through the event loop costs its system call and a
 //! wake of the task, and only then reads; so the wire is read from besides, where tokio says that there is nothing
 //! (`eager.rs` of the transports): 10.8 to 9.5 µs a round trip over tcp. Four such reads a look, rather than one, made it
@@ -139,6 +144,8 @@
 //!   then. But a fourth of those reads found something, and what these gained the others lost.
 //! * **Optimising for size** (`opt-level = "s"`), for over tcp most of our time on one core is the loading of code that the
 //!   kernel has pushed out of the cache (0.35 ns an instruction; over ipc 0.1): 1.1 of a pinned round trip's time.
+//! * **Keeping a connection's rare work out of line**, for the same reason: 72 of 5 140 instructions a round trip and side, 7
+//!   of 487 lines of code, and no clear difference in time (0.995).
 //! * **Optimising the whole program at once** (`lto = "fat"`): 0.96 of a pinned round trip's time, nothing for 64 B a
 //!   message, and a build takes twice as long.
 //! * **Other sizes of chunks.** From 16 to 256 KiB made no clear difference; nor did taking 32 or 64 instead of
