@@ -146,8 +146,9 @@
 //!   kernel has pushed out of the cache (0.35 ns an instruction; over ipc 0.1): 1.1 of a pinned round trip's time.
 //! * **Fewer instructions still**: a message that is alone in what was read told at a glance, a connection's rare work out
 //!   of line, a REP that does not look before it waits. 9 790 for 10 400 a pinned round trip, and the same time (1.00). What
-//!   counts there is how many places of memory the code lies in: with its functions side by side (a symbol order given to
-//!   the linker: 40 for 70 pages a side) a trip takes 0.95 to 0.97 of its time. That is for a program's build to choose.
+//!   counts there is in how many places of memory the code lies: with its functions side by side (a symbol order given to
+//!   the linker: 40 for 70 pages a side) a trip takes 0.95 to 0.97 of its time, and built with a profile (27 pages, 300 for
+//!   487 lines of the cache) 0.82. That is for a program's build to choose, see [tuning](super::tuning).
 //! * **Optimising the whole program at once** (`lto = "fat"`): 0.96 of a pinned round trip's time, nothing for 64 B a
 //!   message, and a build takes twice as long.
 //! * **Other sizes of chunks.** From 16 to 256 KiB made no clear difference; nor did taking 32 or 64 instead of

@@ -118,6 +118,24 @@
 //! `unsent_low_water`; over quic the sender then cuts off what is stale. Over `inproc` it is enough that one of the two
 //! sides conflates.
 //!
+//! # Building with a profile
+//!
+//! Over tcp on one core, most of what a round trip takes in zocket is the loading of code that the kernel has pushed out of
+//! the cache. So it matters how closely the code that runs lies together, and a compiler knows that from a profile of the
+//! program at work (PGO; the rustc book, "Profile-guided Optimization"). It takes nothing of zocket but time to build:
+//!
+//! ```sh
+//! rustup component add llvm-tools
+//! RUSTFLAGS=-Cprofile-generate=$PWD/profile cargo build --release
+//! LLVM_PROFILE_FILE=profile/%p.profraw target/release/program   # at the work that it is for
+//! $(rustc --print target-libdir)/../bin/llvm-profdata merge -o program.profdata profile/*.profraw
+//! RUSTFLAGS=-Cprofile-use=$PWD/program.profdata cargo build --release
+//! ```
+//!
+//! Two processes on one core then take 0.82 of the time for a round trip, over tcp and over ipc: over tcp 1.1 µs more than
+//! a bare loop and 0.36 of libzmq's time, where it is 2.9 µs and 0.43 else. On two cores they take 0.95 of it, and small
+//! messages go 1.04 to 1.16 times as fast. `benches/profiled` builds and runs the benchmark so.
+//!
 //! # Finding dead peers
 //!
 //! A peer that closes or crashes is noticed at once; one whose machine or cable vanishes is not. By default
