@@ -135,12 +135,8 @@ impl Inbound for Requests {
         let Origin { pipe, .. } = self.queue.next_by(|from| {
             // Else nearly every request would be made in three frames and a vector, to be made one again.
             envelope = lanes.open(from);
-            match lanes.pop(from, into) {
-                false => Turn::Empty,
-                // Who asks waits for the answer: nearly always there is no more.
-                true if lanes.is_drained(from) => Turn::Last,
-                true => Turn::Taken,
-            }
+            // A lane that is empty now stays in the ring: who asks again at once does so behind all others.
+            if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty }
         })?;
         let session = match self.stale.get_mut(pipe) {
             Some(stale) if *stale > 0 => {
@@ -187,6 +183,25 @@ mod tests {
                 &mut self.outlets,
             )
         }
+    }
+
+    #[test]
+    fn askers_who_ask_again_at_once_are_heard_in_turn() {
+        let (mut requests, mut lanes) = (Requests::default(), FakeLanes::default());
+        let ask = |requests: &mut Requests, lanes: &mut FakeLanes, asker| {
+            if lanes.arrive(pipe(asker), ["", "?"]) {
+                requests.ready(pipe(asker));
+            }
+        };
+        (0..3).for_each(|asker| ask(&mut requests, &mut lanes, asker));
+        let mut heard = Vec::new();
+        for _ in 0..9 {
+            let (from, _) = receive(&mut requests, &mut lanes).expect("all have asked");
+            let asker = u32::try_from(from.pipe.slot()).unwrap();
+            heard.push(asker);
+            ask(&mut requests, &mut lanes, asker);
+        }
+        assert_eq!(heard, [0, 1, 2, 0, 1, 2, 0, 1, 2]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) struct FairQueue {
 pub(crate) enum Turn {
     /// A message for the application.
     Taken,
-    /// As above, and its lane is known to be empty now.
+    /// As above, and its lane is known to be empty now. It loses its place: only for who reads one lane at a time.
     Last,
     /// There was something, but not for the application.
     Dropped,
@@ -39,7 +39,7 @@ impl FairQueue {
         self.waiting.get(pipe).is_some()
     }
 
-    /// Whether no lane holds anything.
+    /// Whether no lane is announced.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.ring.current().is_none()

@@ -176,6 +176,7 @@ mod tests {
             assert_eq!(lane.room(), 0);
         }
         assert_eq!(inlet.at(1).unwrap().room(), 2);
+        assert!(Inlet::from(Lane::for_wire(HighWater::default(), false, &Pool::default())).is_drained());
         assert!(inlet.at(3).is_none());
         let mut order = String::new();
         let mut message = Message::new();
@@ -184,5 +185,6 @@ mod tests {
         }
         assert_eq!(order, "axby");
         assert!(inlet.is_empty());
+        assert!(!inlet.is_drained(), "who appends to one lane does not see the others");
     }
 }
