@@ -83,10 +83,11 @@
 //! ```
 //!
 //! [`HighWater`](crate::HighWater) is 1000 messages and 64 MiB unless set. The send queue counts each message
-//! until the kernel has its last byte. The receive queue counts whole messages that nobody has received; at its
-//! mark the connection is not read, so the kernel's buffers fill, and then the sender's queue. What the last read
-//! brought beyond the mark waits undecoded. A message counts by its wire size against the byte mark. A queue
-//! below both marks takes the next message, whatever its size; so a queue is beyond its byte mark by one
+//! until the kernel has its last byte, but for one: the only one of a connection to or from a REQ counts again when
+//! the kernel did not take all of it. The receive queue counts whole messages that nobody has received; at its mark
+//! the connection is not read, so the kernel's buffers fill, and then the sender's queue. What the last read brought
+//! beyond the mark waits undecoded. A message counts by its wire size against the byte mark. A queue below both
+//! marks takes the next message, whatever its size; so a queue is beyond its byte mark by one
 //! message, or one read, at most.
 //!
 //! Over `inproc` the two queues are one, whose marks are the sums of both sides'; while nobody has bound the

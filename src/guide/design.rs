@@ -117,10 +117,10 @@
 //! event loop's turn, and wakes who waits for the message. Pinned to one core that is 0.95 of a round trip's time. A wire
 //! must have said that it wakes with none of its locks held, as tokio's sockets do and quinn's streams do not.
 //!
-//! What the one in the outbox finds is nearly always one chunk. It is exchanged for an empty one, off the gauge at once,
-//! and written without a batch; only what the kernel does not take becomes one, and is on the gauge again. With that, and
-//! with less telling of what is known already (that a lane is empty, that a request is over), a round trip runs a sixth
-//! fewer instructions, and pinned to one core takes 0.95 of its time.
+//! What the one in the outbox finds is nearly always one message. Its chunk is exchanged for an empty one, off the gauge
+//! at once, and written without a batch; only what the kernel does not take becomes one, and is on the gauge again. With
+//! that, and with less telling of what is known already (that a lane is empty, that a request is over), a round trip runs
+//! a sixth fewer instructions, and pinned to one core takes 0.95 of its time.
 //!
 //! With `busy_poll` it is woken as well, for it looks. A look that goes through the event loop costs its system call and a
 //! wake of the task, and only then reads; so the wire is read from besides, where tokio says that there is nothing

@@ -2,9 +2,10 @@
 
 /// The most that one peer's queue may hold, in one direction: a number of messages and a number of bytes.
 ///
-/// A queue takes messages while it is below both marks, so an empty queue takes any message, and a send queue is
-/// at most one message above its byte mark; a receive queue is at most one message or one read (64 KiB) above it. The default is 1000 messages, as in libzmq, and 64 MiB: a thousand
-/// messages of 64 KiB, beyond which a forgotten peer costs memory rather than buffers a burst.
+/// A queue takes messages while it is below both marks, so an empty queue takes any message, and a send queue is at most
+/// one message above its byte mark; a receive queue is at most one message or one read (64 KiB) above it. A connection
+/// to or from a REQ may be writing one message besides. The default is 1000 messages, as in libzmq, and 64 MiB: a
+/// thousand messages of 64 KiB, beyond which a forgotten peer costs memory rather than buffers a burst.
 ///
 /// # Examples
 ///

@@ -41,7 +41,8 @@ const COPIES: usize = 32 * 1024;
 /// An empty queue keeps room for so many chunks.
 const BURST: usize = 8;
 
-/// Chunks in order, with what they hold. The gauge also counts what the driver has taken and not yet released.
+/// Chunks in order, with what they hold. The gauge also counts what the driver has taken and not yet released, but for what
+/// is written [alone](ChunkQueue::swap_only).
 #[derive(Debug, Default)]
 pub(crate) struct ChunkQueue {
     chunks: VecDeque<Chunk>,
@@ -269,11 +270,13 @@ impl ChunkQueue {
         }
     }
 
-    /// Exchanges the only chunk that waits here for an empty one, if it is one run of no more than `limit` bytes. Nothing of
-    /// it is on the gauge any more. To be called while nothing is under way.
+    /// Exchanges the only chunk that waits here for an empty one, if it is one message in one run of no more than `limit`
+    /// bytes, which then is not on the gauge any more. To be called while nothing is under way.
     pub(crate) fn swap_only(&mut self, chunk: &mut Chunk, limit: usize) -> bool {
         let ([only], []) = self.chunks.as_mut_slices() else { return false };
-        if only.continues || !only.body.is_empty() || !(1..=limit).contains(&only.len()) {
+        // While it is written, as many may be queued as the mark says: so it is one message that oversteps it, and no more.
+        if only.messages != 1 || only.continues || !only.body.is_empty() || !(1..=limit).contains(&only.len())
+        {
             return false;
         }
         std::mem::swap(only, chunk);

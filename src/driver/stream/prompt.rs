@@ -103,7 +103,7 @@ pub(super) struct Wakers {
     pub(super) write: Waker,
     /// For its wire.
     pub(super) read: Waker,
-    /// What is being written. Empty in between, with memory for the next.
+    /// What is being written. Empty in between, with memory for the next. A wire that panics then loses it.
     chunk: Chunk,
 }
 
@@ -201,12 +201,18 @@ impl Connection {
             Poll::Ready(written) => written.map_err(Into::into),
             Poll::Pending => Ok(0),
         };
-        self.lookout.wrote();
+        if matches!(written, Ok(bytes) if bytes > 0) {
+            self.lookout.wrote();
+        }
         if matches!(written, Ok(bytes) if bytes == chunk.len()) {
             chunk.renew();
             return Ok(true);
         }
         self.batch.resume(std::mem::take(chunk), *written.as_ref().unwrap_or(&0));
+        if written.is_err() {
+            // Else it would be on no gauge until the task has run.
+            self.port.settle(pipe.lane(self.number), &mut self.batch);
+        }
         written.map(|_| false)
     }
 
