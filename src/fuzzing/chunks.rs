@@ -15,6 +15,8 @@ use crate::zmtp::{Envelope, Prefix};
 struct Outgoing {
     queue: ChunkQueue,
     batch: Batch,
+    /// Where what is written alone is put, again and again.
+    alone: Chunk,
     /// Messages that the kernel has not taken wholly, with their wire form.
     waiting: VecDeque<(Message, Bytes)>,
     /// Bytes of them that the kernel has.
@@ -85,12 +87,22 @@ impl Outgoing {
             return;
         }
         self.settle();
-        let mut chunk = Chunk::default();
-        if self.queue.swap_only(&mut chunk, limit) {
-            assert!(self.queue.is_empty() && (1..=limit).contains(&chunk.len()));
-            self.batch.resume(chunk, 0);
-            self.write(most);
+        if !self.queue.swap_only(&mut self.alone, limit) {
+            return;
         }
+        let bytes = self.alone.len();
+        assert!(self.queue.is_empty() && (1..=limit).contains(&bytes));
+        if most >= bytes {
+            let [whole, _] = self.alone.parts();
+            assert_eq!(whole, self.waiting[0].1, "other bytes than the message's");
+            self.waiting.pop_front();
+            self.alone.renew();
+            return self.check();
+        }
+        let [part, _] = self.alone.parts();
+        assert_eq!(part[..most], self.waiting[0].1[..most], "other bytes than the message's");
+        self.batch.resume(std::mem::take(&mut self.alone), most);
+        self.written += most;
     }
 
     fn check(&self) {

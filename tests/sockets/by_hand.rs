@@ -225,14 +225,19 @@ async fn a_peer_that_falls_silent_while_its_queue_is_full_is_found_out_in_time()
 
 #[tokio::test]
 async fn a_message_of_which_the_wire_takes_a_part_waits_until_it_has_taken_the_rest() {
-    for part in [0, 1, 4, 6] {
-        let (push, _events, feed) = meet(Push::builder(), "PULL", true).await;
+    const REPLY: &[u8] = b"\x01\0\0\x05hello";
+    for part in 0..REPLY.len() {
+        let (rep, _events, feed) = rep(true).await;
+        feed.arrive(REQUEST);
+        let request = soon(rep.recv()).await.unwrap();
         feed.take(part);
-        push.try_send("hello").unwrap();
-        assert_eq!(only_peer(&push).send_queue, 1, "{part} of 7 bytes");
+        request.reply("hello").await.unwrap();
+        // No task has run since.
+        assert!(feed.has_written(&REPLY[..part]) && !feed.has_written(REPLY));
+        assert_eq!(only_peer(&rep).send_queue, 1, "{part} bytes");
         feed.fill(false);
-        until(|| only_peer(&push).send_queue == 0).await;
-        assert!(feed.has_written(b"\0\x05hello"));
+        until(|| only_peer(&rep).send_queue == 0).await;
+        assert!(feed.has_written(REPLY));
     }
 }
 
