@@ -47,7 +47,7 @@ pub(crate) struct Ask {
 enum State {
     /// The next move is a request.
     Idle,
-    /// The next move is the reply.
+    /// The next move is the reply. Of the sending half: or it has come, which that half is told before the next request.
     Waiting(Asked),
     /// As `Waiting`, but the connection is gone. The reply may have arrived before that.
     Orphaned(Asked),
@@ -80,7 +80,7 @@ impl Ask {
         Self { relaxed: true, ..Self::new(true) }
     }
 
-    /// The open request.
+    /// The last request, unless its end is known here.
     pub(crate) fn asked(&self) -> Option<Asked> {
         self.state.open()
     }

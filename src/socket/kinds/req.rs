@@ -134,6 +134,7 @@ impl Open<'_> {
                 Poll::Pending
             }
         };
+        // Of a socket that closes nobody asks again; what was open is ended there.
         if outcome.is_ready() && !inn.closed {
             // The next request may go, and sees that by itself: the outbound lock is only for those who wait.
             inn.leave_line(&mut place.ticket);
@@ -175,9 +176,7 @@ impl Drop for Open<'_> {
             return self.abandon();
         }
         if self.is_followed {
-            let mut out = self.core.lock_out();
-            let next = out.senders.first();
-            out.effects.wakes.add(next);
+            self.core.lock_out().wake_sender();
         }
     }
 }
@@ -196,7 +195,8 @@ impl Core<Kind> {
     fn ask(&self, ask: &mut Ask, message: &mut Outgoing<'_>, view: &mut View<'_>) -> Routed {
         // Held over the sending too, so that a request takes it once; see `pipe` on the order of locks.
         let mut inn = self.enter_in();
-        // Not later: an in-process peer may answer as soon as it has the request. A reply to one that is still open has
+        // No lock was taken to say here that the last request is over. And what has come since is dropped now,
+        // not later: an in-process peer may answer as soon as it has the request. A reply to one that is still open has
         // an id, and is told from the next by that.
         if inn.pattern.expected().is_none() {
             ask.answered();
