@@ -14,8 +14,8 @@ use zocket::transport::{
     BoxFuture, Endpoint, EndpointError, Link, LinkOptions, Listener, Purpose, Transport, Wire,
 };
 use zocket::{
-    Context, Disconnect, Heartbeat, HighWater, Monitor, Pattern, ProtocolError, Pub, Push, Rep, Socket,
-    SocketBuilder,
+    Context, Disconnect, Heartbeat, HighWater, Monitor, Pattern, ProtocolError, Pub, Push, Rep, Router,
+    Socket, SocketBuilder,
 };
 
 use crate::cancel::Hand;
@@ -34,6 +34,8 @@ struct Fed {
     room: Option<usize>,
     writer: Option<Waker>,
     written: Vec<u8>,
+    /// The next write fails.
+    is_broken: bool,
 }
 
 impl Feed {
@@ -90,6 +92,9 @@ impl AsyncRead for Feed {
 impl AsyncWrite for Feed {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut fed = self.0.lock().unwrap();
+        if std::mem::take(&mut fed.is_broken) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let count = fed.room.map_or(bytes.len(), |room| room.min(bytes.len()));
         if count == 0 {
             fed.writer = Some(cx.waker().clone());
@@ -239,6 +244,22 @@ async fn a_message_of_which_the_wire_takes_a_part_waits_until_it_has_taken_the_r
         until(|| only_peer(&rep).send_queue == 0).await;
         assert!(feed.has_written(REPLY));
     }
+}
+
+#[tokio::test]
+async fn a_message_whose_writing_fails_waits_for_the_next_link() {
+    let (router, mut events, feed) = meet(Router::builder(), "REQ", true).await;
+    feed.arrive(REQUEST);
+    let request = soon(router.recv()).await.unwrap();
+    feed.0.lock().unwrap().is_broken = true;
+    router.try_send(request).unwrap();
+    // No task has run since.
+    assert_eq!(only_peer(&router).send_queue, 1);
+    let why = disconnected(&mut events).await;
+    assert!(matches!(why, Disconnect::Io(_)), "{why:?}");
+    feed.arrive(&opening("REQ", false));
+    soon(router.connected("hand://over")).await.unwrap();
+    until(|| feed.has_written(b"\x01\0\0\x01?")).await;
 }
 
 #[tokio::test]
