@@ -102,28 +102,48 @@ impl Outbound for Direct {
 pub(crate) struct Requests {
     queue: FairQueue,
     sessions: Sessions,
-    /// How many requests in each lane came over a link that is gone: nobody waits for their replies.
-    stale: Table<usize>,
+    askers: Table<Asker>,
+}
+
+#[derive(Debug, Default)]
+struct Asker {
+    /// How many requests in its lane came over a link that is gone: nobody waits for their replies.
+    stale: usize,
+    /// In process, whom we connect to may ask before it is known here. That is read once it is.
+    is_early: bool,
+}
+
+impl Requests {
+    /// Reads what came before its asker was known: it is known now, or will not be.
+    fn hear_early(&mut self, pipe: PipeId) {
+        if self.askers.get_mut(pipe).is_some_and(|asker| std::mem::take(&mut asker.is_early)) {
+            self.queue.ready(pipe);
+        }
+    }
 }
 
 impl Inbound for Requests {
     fn attach(&mut self, pipe: PipeId) {
         self.sessions.0.insert_at(pipe, 0);
-        self.stale.insert_at(pipe, 0);
+        self.askers.insert_at(pipe, Asker::default());
     }
 
     fn identify(&mut self, pipe: PipeId, _name: Option<&Frame>) {
         self.sessions.begin(pipe);
+        self.hear_early(pipe);
     }
 
     fn lost(&mut self, pipe: PipeId, waiting: usize) {
         self.sessions.end(pipe);
-        self.stale.insert_at(pipe, waiting);
+        if let Some(asker) = self.askers.get_mut(pipe) {
+            asker.stale = waiting;
+        }
+        self.hear_early(pipe);
     }
 
     fn detach(&mut self, pipe: PipeId) {
         self.sessions.0.vacate(pipe);
-        self.stale.vacate(pipe);
+        self.askers.vacate(pipe);
     }
 
     fn ready(&mut self, pipe: PipeId) {
@@ -131,20 +151,30 @@ impl Inbound for Requests {
     }
 
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
-        let mut envelope = None;
-        let Origin { pipe, .. } = self.queue.next_by(|from| {
+        let Self { queue, sessions, askers } = self;
+        let (mut session, mut envelope) = (0, None);
+        let Origin { pipe, .. } = queue.next_by(|from| {
+            let mut asker = askers.get_mut(from);
+            session = match (sessions.of(from), &mut asker) {
+                (Some(now), Some(Asker { stale: 0, .. })) if is_up(now) => now,
+                (_, Some(asker)) if asker.stale == 0 => {
+                    asker.is_early = true;
+                    return Turn::Empty;
+                }
+                // Its link or its pipe is gone.
+                _ => 0,
+            };
             // Else nearly every request would be made in three frames and a vector, to be made one again.
             envelope = lanes.open(from);
-            // A lane that is empty now stays in the ring: who asks again at once does so behind all others.
-            if lanes.pop(from, into) { Turn::Taken } else { Turn::Empty }
-        })?;
-        let session = match self.stale.get_mut(pipe) {
-            Some(stale) if *stale > 0 => {
-                *stale -= 1;
-                0
+            if !lanes.pop(from, into) {
+                return Turn::Empty;
             }
-            _ => self.sessions.of(pipe).unwrap_or_default(),
-        };
+            if let Some(asker) = asker {
+                asker.stale = asker.stale.saturating_sub(1);
+            }
+            // A lane that is empty now stays in the ring: who asks again at once does so behind all others.
+            Turn::Taken
+        })?;
         Some(Origin { pipe, session, envelope })
     }
 }
@@ -183,6 +213,28 @@ mod tests {
                 &mut self.outlets,
             )
         }
+    }
+
+    #[test]
+    fn a_request_that_comes_before_its_asker_is_known_waits_until_it_is() {
+        let (mut requests, mut lanes) = (Requests::default(), FakeLanes::default());
+        requests.attach(pipe(0));
+        for _link in 0..2 {
+            assert!(lanes.arrive(pipe(0), ["", "early"]));
+            requests.ready(pipe(0));
+            assert!(receive(&mut requests, &mut lanes).is_none());
+            requests.identify(pipe(0), None);
+            let (from, _) = receive(&mut requests, &mut lanes).expect("its asker is known");
+            assert!(is_up(from.session));
+            requests.lost(pipe(0), 0);
+        }
+        // Nor is it kept for good if its asker never is.
+        lanes.arrive(pipe(0), ["", "early"]);
+        requests.ready(pipe(0));
+        assert!(receive(&mut requests, &mut lanes).is_none());
+        requests.lost(pipe(0), 1);
+        let (from, _) = receive(&mut requests, &mut lanes).expect("its asker is gone");
+        assert!(!is_up(from.session));
     }
 
     #[test]

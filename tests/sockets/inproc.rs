@@ -235,6 +235,26 @@ async fn a_router_that_connects_hears_a_dealer_that_sends_while_they_meet() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rep_that_connects_can_answer_who_asks_while_they_meet() {
+    for _ in 0..300 {
+        let context = Context::new();
+        let dealer = Dealer::builder().context(&context).build();
+        dealer.bind("inproc://x").await.unwrap();
+        let rep = std::sync::Arc::new(Rep::builder().context(&context).build());
+        let meeting = tokio::spawn({
+            let rep = std::sync::Arc::clone(&rep);
+            async move {
+                while dealer.try_send(["", "?"]).is_err() {}
+                soon(rep.recv()).await.unwrap().reply("!").await.unwrap();
+                assert_eq!(soon(dealer.recv()).await.unwrap(), ["", "!"]);
+            }
+        });
+        rep.connect("inproc://x").unwrap();
+        soon(meeting).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_while_its_pipe_ended_is_read() {
     for _ in 0..500 {
