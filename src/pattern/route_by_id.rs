@@ -270,17 +270,24 @@ pub(crate) struct Named {
 
 #[derive(Debug, Default)]
 struct Lane {
-    /// Kept after the pipe is gone, or its name somebody else's: what arrived under it is read under it.
+    /// Until the link is lost. Kept after the pipe is gone, or its name somebody else's: what arrived under it is read
+    /// under it.
     name: Option<Frame>,
-    /// What is left of earlier links: that many messages, to be read under the name of their time.
-    earlier: VecDeque<(Frame, usize)>,
-    /// Something arrived, but nobody may read it before there is a name.
+    /// What is left of earlier links: that many messages, to be read under the name of their time. Dropped if there was
+    /// none.
+    earlier: VecDeque<(Option<Frame>, usize)>,
+    /// Something arrived, but nobody may read it before there is a name: an in-process peer may send that early.
     unread: bool,
     /// The pipe is gone: forget the lane when it is empty.
     gone: bool,
 }
 
 impl Lane {
+    /// Whether it is known under which name the next message is to be read.
+    fn is_readable(&self) -> bool {
+        self.name.is_some() || self.gone || !self.earlier.is_empty()
+    }
+
     /// The name for the next message.
     fn next_name(&mut self) -> Option<Frame> {
         let Some((name, left)) = self.earlier.front_mut() else { return self.name.clone() };
@@ -289,7 +296,7 @@ impl Lane {
         if *left == 0 {
             self.earlier.pop_front();
         }
-        Some(name)
+        name
     }
 }
 
@@ -314,7 +321,7 @@ impl Inbound for Named {
     fn identify(&mut self, pipe: PipeId, name: Option<&Frame>) {
         let lane = self.lane(pipe);
         lane.name = name.cloned();
-        if lane.name.is_some() && std::mem::take(&mut lane.unread) {
+        if lane.is_readable() && std::mem::take(&mut lane.unread) {
             self.queue.ready(pipe);
         }
     }
@@ -322,8 +329,12 @@ impl Inbound for Named {
     fn lost(&mut self, pipe: PipeId, waiting: usize) {
         let lane = self.lane(pipe);
         let known: usize = lane.earlier.iter().map(|(_, count)| count).sum();
-        if let (Some(name), 1..) = (&lane.name, waiting.saturating_sub(known)) {
-            lane.earlier.push_back((name.clone(), waiting - known));
+        let name = lane.name.take();
+        if waiting > known {
+            lane.earlier.push_back((name, waiting - known));
+        }
+        if lane.is_readable() && std::mem::take(&mut lane.unread) {
+            self.queue.ready(pipe);
         }
     }
 
@@ -341,7 +352,7 @@ impl Inbound for Named {
 
     fn ready(&mut self, pipe: PipeId) {
         let lane = self.lane(pipe);
-        if lane.name.is_some() {
+        if lane.is_readable() {
             self.queue.ready(pipe);
         } else {
             lane.unread = true;
@@ -351,20 +362,20 @@ impl Inbound for Named {
     fn next(&mut self, lanes: &mut impl Lanes, into: &mut Message) -> Option<Origin> {
         let Self { queue, lanes: known } = self;
         queue.next_by(|from| {
-            let lane = known.get_mut(from);
-            let has_name = lane.as_ref().is_some_and(|lane| lane.name.is_some());
-            if has_name {
-                if lanes.pop(from, into) {
-                    into.push_front(lane.and_then(Lane::next_name).unwrap_or_default());
-                    return Turn::Taken;
+            let Some(lane) = known.get_mut(from) else { return Turn::Empty };
+            if !lane.is_readable() {
+                lane.unread = true;
+                return Turn::Empty;
+            }
+            if !lanes.pop(from, into) {
+                if lane.gone {
+                    known.vacate(from);
                 }
-            } else {
-                while lanes.pop(from, &mut Message::new()) {}
+                return Turn::Empty;
             }
-            if known.get(from).is_none_or(|lane| lane.gone) {
-                known.vacate(from);
-            }
-            Turn::Empty
+            let Some(name) = lane.next_name() else { return Turn::Dropped };
+            into.push_front(name);
+            Turn::Taken
         })
     }
 }

@@ -222,3 +222,41 @@ fn what_arrived_before_a_reconnection_is_read_under_the_name_of_its_time() {
         std::iter::from_fn(|| receive(&mut named, &mut lanes)).map(|(_, message)| message).collect();
     assert_eq!(read, [["old", "1"], ["old", "2"], ["new", "3"]].map(Message::from));
 }
+
+#[test]
+fn what_comes_before_its_sender_is_known_anew_waits_for_the_new_name() {
+    let (mut named, mut lanes) = (Named::new(), FakeLanes::default());
+    named.attach(pipe(0));
+    named.identify(pipe(0), Some(&"old".into()));
+    lanes.arrive(pipe(0), "1");
+    named.ready(pipe(0));
+    named.lost(pipe(0), 1);
+    lanes.arrive(pipe(0), "2");
+    assert_eq!(read(&mut named, &mut lanes), ["old 1"]);
+    named.identify(pipe(0), Some(&"new".into()));
+    assert_eq!(read(&mut named, &mut lanes), ["new 2"]);
+    named.lost(pipe(0), 0);
+    lanes.arrive(pipe(0), "3");
+    named.ready(pipe(0));
+    assert!(read(&mut named, &mut lanes).is_empty());
+    named.identify(pipe(0), Some(&"newer".into()));
+    assert_eq!(read(&mut named, &mut lanes), ["newer 3"]);
+}
+
+#[test]
+fn what_came_over_a_link_that_never_had_a_name_is_not_read_under_the_next() {
+    let (mut named, mut lanes) = (Named::new(), FakeLanes::default());
+    named.attach(pipe(0));
+    for is_read in [false, true] {
+        lanes.arrive(pipe(0), "nobody's");
+        named.ready(pipe(0));
+        if is_read {
+            assert!(read(&mut named, &mut lanes).is_empty());
+        }
+        named.lost(pipe(0), 1);
+        named.identify(pipe(0), Some(&"a".into()));
+        lanes.arrive(pipe(0), "a's");
+        assert_eq!(read(&mut named, &mut lanes), ["a a's"]);
+        named.lost(pipe(0), 0);
+    }
+}
