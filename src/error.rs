@@ -103,6 +103,9 @@ pub enum SendError {
     /// It does not fit into a datagram, and this socket has an endpoint that sends such.
     #[error(transparent)]
     TooLarge(Box<TooLarge>),
+    /// It was given to a sink that had not said that it was ready, and still holds the one before it.
+    #[error("the sink still holds the message before: it was not ready")]
+    NotReady(Box<Message>),
 }
 
 /// A message that does not fit into a datagram.
@@ -191,6 +194,7 @@ impl From<SendError> for TrySendError {
             SendError::SeveralFrames(message) => Self::SeveralFrames(message),
             SendError::BadGroup(message) => Self::BadGroup(message),
             SendError::TooLarge(too_large) => Self::TooLarge(too_large),
+            SendError::NotReady(message) => Self::Full(message),
         }
     }
 }

@@ -40,9 +40,13 @@ impl<'a, P: Pattern> SendSink<'a, P> {
         Self { place: Sending { core: &socket.core, line: Line::default() }, waiting: None }
     }
 
-    /// Keeps a message until it is sent.
-    pub(super) fn hold(&mut self, message: Message) {
+    /// Keeps a message until it is sent. If one is kept already, the new one comes back.
+    pub(super) fn hold(&mut self, message: Message) -> Result<(), Message> {
+        if self.waiting.is_some() {
+            return Err(message);
+        }
         self.waiting = Some(message);
+        Ok(())
     }
 
     /// Ready when nothing is kept any more.
@@ -69,8 +73,7 @@ impl<P: Sends> Sink<Message> for SendSink<'_, P> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.hold(message);
-        Ok(())
+        self.hold(message).map_err(|message| SendError::NotReady(message.into()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {

@@ -231,6 +231,20 @@ async fn a_sink_that_was_dropped_keeps_no_message_and_no_place_in_line() {
     assert_eq!(drain(&pull), ["sent", "through another"]);
 }
 
+#[tokio::test]
+async fn a_sink_that_is_not_ready_keeps_what_it_has_and_gives_the_next_message_back() {
+    let (push, pull) = full("not-ready").await;
+    let mut hand = Hand::new();
+    let mut sink = Box::pin(push.sink());
+    assert!(hand.with(|cx| sink.as_mut().poll_ready(cx)).is_ready());
+    sink.as_mut().start_send("kept".into()).unwrap();
+    assert!(hand.with(|cx| sink.as_mut().poll_ready(cx)).is_pending());
+    assert_eq!(sink.as_mut().start_send("back".into()), Err(SendError::NotReady(Box::new("back".into()))));
+    assert_eq!(drain(&pull), ["before"; 2]);
+    assert!(hand.with(|cx| sink.as_mut().poll_ready(cx)).is_ready());
+    assert_eq!(drain(&pull), ["kept"]);
+}
+
 // ── recv ────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]

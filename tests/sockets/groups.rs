@@ -151,6 +151,10 @@ async fn what_a_radio_cannot_send_comes_back() {
         radio.sink().send((Group::new("a").unwrap(), two.clone())).await.unwrap_err().into_message(),
         two
     );
+    let mut sink = radio.sink();
+    sink.start_send_unpin((Group::new("a").unwrap(), "kept".into())).unwrap();
+    let back = sink.start_send_unpin((Group::new("a").unwrap(), "back".into()));
+    assert_eq!(back, Err(SendError::NotReady(Box::new("back".into()))));
     assert_eq!(radio.send(&long[..], "x").await, Err(SendError::BadGroup(Box::new("x".into()))));
     assert_eq!(radio.try_send(long, "x"), Err(TrySendError::BadGroup(Box::new("x".into()))));
     soon(radio.close()).await;

@@ -138,8 +138,10 @@ impl Sink<(Group, Message)> for SendSink<'_, Kind> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, (group, message): (Group, Message)) -> Result<(), SendError> {
-        self.hold(address(group, message)?);
-        Ok(())
+        self.hold(address(group, message)?).map_err(|mut message| {
+            message.pop_front();
+            SendError::NotReady(message.into())
+        })
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
