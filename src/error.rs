@@ -317,6 +317,10 @@ pub enum Disconnect {
     /// A request that carried no id was given up: its late reply must not answer the next one.
     #[error("a request was given up")]
     RequestAbandoned,
+    /// More than 64 MiB of subscriptions, or of groups joined and left, waited for the peer, which reads nothing. The next
+    /// connection tells it what is wanted then.
+    #[error("the peer does not read what it is told")]
+    NotReading,
     /// Too many peers were in their handshake at once, and this one was the oldest and slow; or over udp, an address had as many
     /// peers as it may have.
     #[error("too many peers")]

@@ -98,6 +98,10 @@
 //! A full queue has room again as soon as it is below its marks; who waits in `send` is woken when it is half
 //! empty, so that wake-ups cost little.
 //!
+//! Subscriptions are not messages and wait beside the queue. When more than 64 MiB of them wait for a publisher that
+//! reads nothing, its connection is given up ([`Disconnect::NotReading`](crate::Disconnect::NotReading)); the next
+//! one says what is wanted then.
+//!
 //! # If you need more
 //!
 //! * *At least once*: number your messages, have the receiver confirm, send again what is not confirmed in time,

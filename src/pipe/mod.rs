@@ -24,6 +24,7 @@
 mod batch;
 mod bell;
 mod chunk;
+mod commands;
 mod id;
 mod inbox;
 mod inlet;

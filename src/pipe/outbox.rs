@@ -4,6 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use super::commands::Commands;
 use super::{Batch, Bell, Chunk, ChunkQueue, HighWater};
 use crate::error::Disconnect;
 use crate::message::Outgoing;
@@ -58,7 +59,7 @@ pub(crate) struct Outbox {
     /// The driver, asleep until the kernel takes more: to be woken only if the link must be given up.
     blocked: Option<Waker>,
     bell: Bell,
-    commands: Vec<Command>,
+    commands: Commands,
     closing: Closing,
     /// The present link must be given up, for this reason.
     stop: Option<Disconnect>,
@@ -85,7 +86,7 @@ impl Outbox {
             driver: None,
             blocked: None,
             bell: Bell::default(),
-            commands: Vec::new(),
+            commands: Commands::default(),
             closing: Closing::Open,
             stop: None,
             discard: false,
@@ -157,13 +158,9 @@ impl Outbox {
         }
     }
 
+    /// Queues a command. Returns the driver, if it sleeps. A peer that reads nothing loses its link.
     pub(crate) fn command(&mut self, command: Command) -> Option<Waker> {
-        if let Command::Sent(_) = command {
-            // The newest number says it all.
-            self.commands.retain(|older| !matches!(older, Command::Sent(_)));
-        }
-        self.commands.push(command);
-        self.wake()
+        if self.commands.push(command) { self.wake() } else { self.give_up(Disconnect::NotReading) }
     }
 
     /// Takes what is queued, after handing back what the last batch freed.
@@ -178,7 +175,7 @@ impl Outbox {
             return Poll::Ready(Taken::Stop(why));
         }
         if !self.commands.is_empty() {
-            commands.append(&mut self.commands);
+            self.commands.take(commands);
         }
         self.queue.take(batch.chunks(), if self.conflate { 1 } else { TAKE });
         let found = !batch.is_empty() || !commands.is_empty();

@@ -48,6 +48,15 @@ impl Command {
         }
     }
 
+    /// The prefix or group it is about.
+    pub(crate) fn subject(&self) -> &[u8] {
+        match self {
+            Self::Subscribe(topic) | Self::Cancel(topic) => topic,
+            Self::Join(group) | Self::Leave(group) => group,
+            Self::Sent(_) => &[],
+        }
+    }
+
     /// Reads a message that is a subscription in the old form.
     pub(crate) fn from_message(body: &[u8]) -> Option<Self> {
         match body {

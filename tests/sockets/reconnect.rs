@@ -197,6 +197,37 @@ async fn subscriptions_are_made_anew_on_every_connection() {
 }
 
 #[tokio::test]
+async fn a_publisher_that_does_not_read_loses_its_link_and_hears_on_the_next_only_what_is_wanted_then() {
+    let puppet = Puppet::new().await;
+    let sub = Sub::set_up().link(small_buffers()).build();
+    let mut events = sub.monitor();
+    sub.connect(&puppet.endpoint).unwrap();
+    let unread = puppet.accept("PUB").await;
+    ready(&mut events).await;
+    sub.subscribe("wanted").unwrap();
+    let long = vec![7; 64 * 1024];
+    // 64 MiB wait, and the kernel and the driver hold some.
+    let changes = async {
+        for _ in 0..1024 {
+            sub.subscribe(&long[..]).unwrap();
+            sub.unsubscribe(&long[..]).unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let (reason, ()) = tokio::join!(disconnected(&mut events), changes);
+    assert!(matches!(reason, Disconnect::NotReading), "{reason}");
+    drop(unread);
+    let mut publisher = puppet.accept("PUB").await;
+    sub.subscribe("later").unwrap();
+    let mut told = [(); 2].map(|()| Vec::new());
+    for frame in &mut told {
+        (_, *frame) = read_frame(&mut publisher).await.unwrap();
+    }
+    told.sort();
+    assert_eq!(told, [&b"\x09SUBSCRIBElater"[..], b"\x09SUBSCRIBEwanted"]);
+}
+
+#[tokio::test]
 async fn attempts_that_fail_are_reported_with_growing_waits() {
     let place = Place::new(Scheme::Tcp);
     let (first, longest) = (Duration::from_millis(4), Duration::from_millis(16));
