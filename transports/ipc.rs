@@ -20,8 +20,10 @@ use crate::{
 };
 
 mod file;
+mod stream;
 
 use file::{PrivateFolder, SocketFile};
+use stream::Quiet;
 
 const SCHEME: &str = "ipc";
 
@@ -91,7 +93,7 @@ impl Transport for Ipc {
                 ),
                 _ => because(&error, &format!("cannot connect to {to}")),
             })?;
-            Ok(link(stream, &to, &options))
+            link(stream, &to, &options)
         })
     }
 
@@ -219,21 +221,23 @@ impl Listener for Bound {
             Ok(Incoming::new(async move {
                 // Other than with tcp, they are not inherited.
                 options.set_buffers(&SockRef::from(&stream.as_fd()))?;
-                Ok(link(stream, &endpoint, &options))
+                link(stream, &endpoint, &options)
             }))
         })
     }
 }
 
 /// Neither end has a name of its own, so both are shown as the place they met at.
-fn link(stream: UnixStream, endpoint: &Endpoint, options: &LinkOptions) -> Link {
+fn link(stream: UnixStream, endpoint: &Endpoint, options: &LinkOptions) -> io::Result<Link> {
     let proof = stream.peer_cred().ok().map(|cred| PeerProof::Process {
         user: cred.uid(),
         group: cred.gid(),
         process: cred.pid(),
     });
-    let wire = Wire::Stream(eager::wire(stream, options));
-    Link::new(wire, endpoint.clone(), endpoint.clone()).with_proof(proof).waking_unlocked()
+    // A connection that keeps looking is not asleep to be woken in vain.
+    let wire = if options.eager { eager::wire(stream, options) } else { Box::new(Quiet::new(stream)?) };
+    let link = Link::new(Wire::Stream(wire), endpoint.clone(), endpoint.clone());
+    Ok(link.with_proof(proof).waking_unlocked())
 }
 
 /// The same kind of error, with what it was about in front.
